@@ -1,0 +1,294 @@
+import { checksumWords, Crc64, pageChecksum } from '../kernel/kernel.js'
+import { DatabaseChecksum } from './checksum.js'
+import { LtxError } from './errors.js'
+import { isSnapshot, type LtxHeader, type LtxTrailer, readHeader, readTrailer } from './header.js'
+import {
+  CHECKSUM_FLAG,
+  HEADER_SIZE,
+  INDEX_SIZE_FIELD,
+  PAGE_FLAG_SIZE,
+  PAGE_HEADER_SIZE,
+  PAGE_SIZE_FIELD,
+  storedPages,
+  TRAILER_SIZE,
+} from './layout.js'
+import { blockBound, findPageFrame, inflateBlock, inflateFrame } from './lz4.js'
+import { IndexChecker, pushVarint } from './page-index.js'
+import { VarintReader } from './varint.js'
+
+/** Largest LZ4 frame around a block: header with content size, block size, block and content checksums, end mark. */
+const FRAME_OVERHEAD = 15 + 4 + 4 + 4 + 4
+
+/**
+ * Reads one LTX file as it comes in: `push` a piece, then call `next` until it asks for more.
+ *
+ * `next` answers
+ * - `'more'`: push the next piece, or `finish` if there is none
+ * - `'header'`: {@link header} is there
+ * - `'page'`: {@link page} and {@link data} hold the next page; `data` is valid until the next call
+ * - `'end'`: the whole file was read and its checksum, index and size are right
+ *
+ * Every number of the file is checked before it is used for a size or a place. Errors: {@link LtxError}
+ * `LTX_TRUNCATED`, `LTX_CORRUPT`, `LTX_CHECKSUM`, `LTX_UNSUPPORTED`; after one, every call throws it again.
+ */
+export class LtxDecoder {
+  page = 0
+  data!: Uint8Array
+  /** Checksum of the page at hand, high and low word; 0 unless asked for. */
+  high = 0
+  low = 0
+
+  #state: 'header' | 'pages' | 'index' | 'tail' | 'end' = 'header'
+  #error: Error | undefined
+  #header: LtxHeader | undefined
+  #trailer: LtxTrailer | undefined
+
+  // The input: our own buffer, and the part of it that is still to be read.
+  #buffer = new Uint8Array(0)
+  #view = new DataView(this.#buffer.buffer)
+  #at = 0
+  #end = 0
+  #asked = true
+  #finished = false
+  #offset = 0
+
+  readonly #crc = new Crc64()
+  readonly #varint = new VarintReader()
+  readonly #indexEntry: [number, number, number] = [0, 0, 0]
+  #indexField = 0
+  #indexSize = 0
+  #seen!: IndexChecker
+  #index!: IndexChecker
+
+  readonly #sum = new DatabaseChecksum()
+  #checksumming: boolean
+
+  /** @param options `pageChecksums`: give each page's checksum in {@link high} and {@link low} */
+  constructor(options: { pageChecksums?: boolean } = {}) {
+    this.#checksumming = options.pageChecksums ?? false
+  }
+
+  /** The file's header. Throws `LTX_USAGE` before it has been read. */
+  get header(): LtxHeader {
+    if (!this.#header) throw new LtxError('LTX_USAGE', 'the header has not been read yet')
+    return this.#header
+  }
+
+  /** The file's trailer, once `next` has said `'end'`. For a tracked file `header.post` is filled in as well. */
+  get trailer(): LtxTrailer {
+    if (!this.#trailer) throw new LtxError('LTX_USAGE', 'the file has not been read to its end yet')
+    return this.#trailer
+  }
+
+  /** How many pages were read so far. */
+  get pages(): number {
+    return this.#header ? this.#seen.count : 0
+  }
+
+  /** Hands over the next piece of the file, which is copied. */
+  push(piece: Uint8Array): void {
+    if (!this.#asked || this.#finished) throw new LtxError('LTX_USAGE', 'the decoder did not ask for more')
+    const rest = this.#end - this.#at
+    if (rest + piece.length > this.#buffer.length) {
+      const larger = new Uint8Array(rest + piece.length)
+      larger.set(this.#buffer.subarray(this.#at, this.#end))
+      this.#buffer = larger
+      this.#view = new DataView(larger.buffer)
+    } else {
+      this.#buffer.copyWithin(0, this.#at, this.#end)
+    }
+    this.#buffer.set(piece, rest)
+    this.#at = 0
+    this.#end = rest + piece.length
+    this.#asked = false
+  }
+
+  /** Says that there are no more pieces. */
+  finish(): void {
+    this.#finished = true
+  }
+
+  next(): 'more' | 'header' | 'page' | 'end' {
+    if (this.#error !== undefined) throw this.#error
+    try {
+      return this.#next()
+    } catch (error) {
+      const unplaced = error instanceof LtxError && error.offset === undefined
+      this.#error = unplaced ? new LtxError(error.code, error.message, this.#offset) : (error as Error)
+      throw this.#error
+    }
+  }
+
+  #next(): 'more' | 'header' | 'page' | 'end' {
+    switch (this.#state) {
+      case 'header':
+        return this.#readHeader() ? 'header' : this.#more()
+      case 'pages':
+        if (this.#readPage()) return 'page'
+        return this.#current() === 'pages' ? this.#more() : this.#next()
+      case 'index':
+        return this.#readIndex() ? this.#next() : this.#more()
+      case 'tail':
+        return this.#readTail() ? 'end' : this.#more()
+      case 'end':
+        return 'end'
+    }
+  }
+
+  /** The state as it is now: it may have moved on inside a call. */
+  #current(): string {
+    return this.#state
+  }
+
+  #available(): number {
+    return this.#end - this.#at
+  }
+
+  #take(size: number): void {
+    this.#at += size
+    this.#offset += size
+  }
+
+  #more(): 'more' {
+    if (this.#finished) throw new LtxError('LTX_TRUNCATED', 'the file ends too early', this.#offset + this.#available())
+    this.#asked = true
+    return 'more'
+  }
+
+  #corrupt(message: string): LtxError {
+    return new LtxError('LTX_CORRUPT', message)
+  }
+
+  #readHeader(): boolean {
+    if (this.#available() < HEADER_SIZE) return false
+    const bytes = this.#buffer.subarray(this.#at, this.#at + HEADER_SIZE)
+    const header = readHeader(bytes)
+    this.#crc.update(bytes)
+    this.#take(HEADER_SIZE)
+    this.#header = header
+    this.data = new Uint8Array(header.pageSize)
+    this.#seen = new IndexChecker(header.commit, header.pageSize)
+    this.#index = new IndexChecker(header.commit, header.pageSize)
+    // A snapshot proves its own database checksum; what is not known cannot be compared.
+    if (isSnapshot(header) && (header.checksums === 'tracked' || header.post !== 0n)) this.#checksumming = true
+    this.#state = 'pages'
+    return true
+  }
+
+  #readPage(): boolean {
+    if (this.#available() < PAGE_HEADER_SIZE) return false
+    const buffer = this.#buffer
+    const at = this.#at
+    const v = this.#view
+    const page = v.getUint32(at)
+    const flags = v.getUint16(at + 4)
+    if (page === 0) {
+      if (flags !== 0) throw this.#corrupt('page number 0 with flags')
+      this.#endPages()
+      return false
+    }
+    if ((flags & ~PAGE_FLAG_SIZE) !== 0) throw this.#corrupt(`unknown page flags 0x${flags.toString(16)}`)
+    const size = flags & PAGE_FLAG_SIZE ? this.#readBlock() : this.#readFrame()
+    if (size === 0) return false
+    this.#seen.add(page, this.#offset, size)
+    this.page = page
+    const hashed = flags & PAGE_FLAG_SIZE ? PAGE_HEADER_SIZE + PAGE_SIZE_FIELD : PAGE_HEADER_SIZE
+    this.#crc.update(buffer.subarray(at, at + hashed))
+    this.#crc.update(this.data)
+    if (this.#checksumming) this.#addChecksum(page)
+    this.#take(size)
+    return true
+  }
+
+  /** Inflates the block of the page at hand. Returns the size of its frame, 0 if it is not all there yet. */
+  #readBlock(): number {
+    const head = PAGE_HEADER_SIZE + PAGE_SIZE_FIELD
+    if (this.#available() < head) return 0
+    const size = this.#view.getUint32(this.#at + PAGE_HEADER_SIZE)
+    if (size === 0 || size > blockBound(this.header.pageSize)) throw this.#corrupt(`a page of ${size} compressed bytes`)
+    if (this.#available() < head + size) return 0
+    inflateBlock(this.#buffer, this.#at + head, size, this.data)
+    return head + size
+  }
+
+  /** The same for the LZ4 frames of older files. */
+  #readFrame(): number {
+    const frame = findPageFrame(this.#buffer, this.#at + PAGE_HEADER_SIZE, this.#end, this.header.pageSize)
+    if (!frame) {
+      if (this.#available() > PAGE_HEADER_SIZE + blockBound(this.header.pageSize) + FRAME_OVERHEAD) {
+        throw this.#corrupt('an LZ4 frame that does not end')
+      }
+      return 0
+    }
+    inflateFrame(this.#buffer, frame, this.data)
+    return PAGE_HEADER_SIZE + frame.size
+  }
+
+  #addChecksum(page: number): void {
+    pageChecksum(page, this.data)
+    this.high = checksumWords[0]!
+    this.low = checksumWords[1]!
+    this.#sum.toggle(this.high, this.low)
+  }
+
+  #endPages(): void {
+    const { commit, pageSize } = this.header
+    const expected = storedPages(commit, pageSize)
+    // Ascending, in range and as many as there can be: then it is all of them.
+    if (isSnapshot(this.header) && this.#seen.count !== expected) {
+      throw this.#corrupt(`a snapshot of ${commit} pages holds ${this.#seen.count}`)
+    }
+    this.#crc.update(this.#buffer.subarray(this.#at, this.#at + PAGE_HEADER_SIZE))
+    this.#take(PAGE_HEADER_SIZE)
+    this.#state = 'index'
+  }
+
+  /** Reads index entries as far as they are there; true when the ending zero was read. */
+  #readIndex(): boolean {
+    const from = this.#at
+    const done = this.#readEntries()
+    this.#crc.update(this.#buffer.subarray(from, this.#at))
+    this.#offset += this.#at - from
+    this.#indexSize += this.#at - from
+    if (!done) return false
+    if (!this.#index.sameAs(this.#seen)) throw this.#corrupt('the page index does not name the pages that are there')
+    this.#state = 'tail'
+    return true
+  }
+
+  #readEntries(): boolean {
+    while (this.#at < this.#end) {
+      if (!pushVarint(this.#varint, this.#buffer[this.#at++])) continue
+      this.#indexEntry[this.#indexField++] = this.#varint.value
+      if (this.#indexField === 1 && this.#varint.value === 0) return true
+      if (this.#indexField < 3) continue
+      this.#indexField = 0
+      const [page, offset, size] = this.#indexEntry
+      this.#index.add(page, offset, size)
+    }
+    return false
+  }
+
+  #readTail(): boolean {
+    const size = INDEX_SIZE_FIELD + TRAILER_SIZE
+    if (this.#available() > size) throw this.#corrupt('the file goes on after its end')
+    if (this.#available() < size || !this.#finished) return false
+    const bytes = this.#buffer.subarray(this.#at, this.#at + size)
+    const indexSize = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)
+    if (indexSize !== BigInt(this.#indexSize)) throw this.#corrupt('the page index is not as long as it says')
+    const trailer = readTrailer(bytes.subarray(INDEX_SIZE_FIELD), this.header)
+    this.#crc.update(bytes.subarray(0, INDEX_SIZE_FIELD + 8))
+    const computed = this.#crc.digest() | CHECKSUM_FLAG
+    if (computed !== trailer.fileChecksum) {
+      throw new LtxError('LTX_CHECKSUM', 'the file checksum does not match: the file is not what was written')
+    }
+    if (this.header.checksums === 'tracked') this.header.post = trailer.post
+    if (isSnapshot(this.header) && this.header.post !== 0n && this.header.post !== this.#sum.value) {
+      throw new LtxError('LTX_CHECKSUM', 'the pages of the snapshot do not have the database checksum it states')
+    }
+    this.#trailer = trailer
+    this.#take(size)
+    this.#state = 'end'
+    return true
+  }
+}
