@@ -1,0 +1,154 @@
+import { isError, messageOf, WalrustError } from './errors.js'
+import type { EventName, WalrustEvent } from './events.js'
+import type { Host } from './host.js'
+import type { Log } from './log.js'
+import type { ObjectStore } from './object-store.js'
+import { Replicator, type ReplicatorStatus } from './replicator.js'
+import type { DatabaseSettings } from './settings.js'
+import { Semaphore } from './ship/signal.js'
+import { VERSION } from './version.js'
+import { CheckpointPool } from './wal/checkpoint-pool.js'
+
+/** Scans, heals and snapshots at a time: each reads a whole database. */
+const HEAVY = 2
+
+/** How often databases at rest are looked at even if no file event came, in milliseconds. */
+const SAFETY_POLL = 10_000
+
+export interface EngineOptions {
+  host: Host
+  log: Log
+  /** Uploads at a time, over all databases. */
+  uploadConcurrency: number
+}
+
+export interface WatchedDatabase {
+  name: string
+  path: string
+  stores: readonly ObjectStore[]
+  settings: DatabaseSettings
+}
+
+/** All databases of one process, and what they share. */
+export class Engine {
+  readonly #options: EngineOptions
+  readonly #replicators = new Map<string, Replicator>()
+  readonly #uploads: Semaphore
+  readonly #heavy = new Semaphore(HEAVY)
+  readonly #checkpoints = new CheckpointPool()
+  #poll: NodeJS.Timeout | undefined
+  /** Events being delivered. */
+  readonly #delivering = new Set<Promise<unknown>>()
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.#uploads = new Semaphore(options.uploadConcurrency)
+  }
+
+  /** Starts to follow a database. Errors: those of {@link Replicator.start}, `E_DUPLICATE_NAME`. */
+  async add(database: WatchedDatabase): Promise<void> {
+    const { name, path } = database
+    const other = this.#replicators.get(name)
+    if (other) {
+      throw new WalrustError('E_DUPLICATE_NAME', `${path} and ${other.database.path} would both be stored as ${name}`)
+    }
+    const replicator = new Replicator({
+      ...database,
+      hooks: this.#options.host.hooks,
+      log: this.#options.log,
+      uploads: this.#uploads,
+      heavy: this.#heavy,
+      checkpoints: this.#checkpoints,
+      notify: (event, name, details) => this.notify(event, name, details),
+    })
+    this.#replicators.set(name, replicator)
+    try {
+      await replicator.start()
+    } catch (error) {
+      this.#replicators.delete(name)
+      throw error
+    }
+    this.#poll ??= setInterval(() => this.#pollAll(), SAFETY_POLL)
+  }
+
+  /** Ends shipping of one database. */
+  async remove(name: string): Promise<void> {
+    const replicator = this.#replicators.get(name)
+    this.#replicators.delete(name)
+    await replicator?.close()
+  }
+
+  get(name: string): Replicator | undefined {
+    return this.#replicators.get(name)
+  }
+
+  get names(): string[] {
+    return [...this.#replicators.keys()]
+  }
+
+  status(): ReplicatorStatus[] {
+    return [...this.#replicators.values()].map(({ status }) => status)
+  }
+
+  /** Resolves when everything committed before the call is durable in every storage. */
+  async flush(): Promise<void> {
+    await Promise.all([...this.#replicators.values()].map((replicator) => replicator.flush()))
+  }
+
+  /**
+   * Ships what is pending, for as long as `timeout` milliseconds, and lets everything go.
+   *
+   * @returns what was not shipped: nothing, or an error per database
+   */
+  async close(timeout: number): Promise<WalrustError[]> {
+    clearInterval(this.#poll)
+    const unshipped: WalrustError[] = []
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<'late'>((resolve) => (timer = setTimeout(resolve, timeout, 'late')))
+    const drain = async (replicator: Replicator) => {
+      const { name } = replicator.database
+      try {
+        if ((await Promise.race([replicator.flush(), late])) !== 'late') return
+        throw new WalrustError('E_UNSHIPPED', `commits of ${name} are not in storage yet`, { database: name })
+      } catch (error) {
+        if (replicator.halted) unshipped.push(replicator.halted)
+        else if (isError(error, 'E_UNSHIPPED')) unshipped.push(error)
+        else
+          unshipped.push(
+            new WalrustError('E_UNSHIPPED', `${name}: ${messageOf(error)}`, { database: name, cause: error }),
+          )
+      }
+    }
+    const all = [...this.#replicators.values()]
+    await Promise.all(all.map(drain))
+    clearTimeout(timer)
+    await Promise.all(all.map((replicator) => replicator.close()))
+    this.#replicators.clear()
+    await this.#checkpoints.close()
+    await Promise.all(this.#delivering)
+    return unshipped
+  }
+
+  /** Hands an event to whoever wants to know. */
+  notify(
+    event: EventName,
+    database: string,
+    { error, attempts, context }: { error?: unknown; attempts?: number; context?: object } = {},
+  ): void {
+    const payload: WalrustEvent = {
+      event,
+      database,
+      ...(error === undefined ? {} : { error: messageOf(error) }),
+      ...(attempts === undefined ? {} : { attempts }),
+      timestamp: new Date().toISOString(),
+      version: VERSION,
+      ...(context === undefined ? {} : { context: { ...context } }),
+    }
+    const delivery = this.#options.host.hooks.notify.promise(payload).finally(() => this.#delivering.delete(delivery))
+    this.#delivering.add(delivery)
+  }
+
+  #pollAll(): void {
+    for (const replicator of this.#replicators.values()) replicator.poke()
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * The public surface of walrust: what a plugin, a preset or an embedding program may import. Importing it loads no
+ * vendor's SDK and opens nothing.
+ */
+export { ERRORS, type ErrorCode, type ErrorDetails, EXIT, isError, WalrustError } from './errors.js'
+export { EVENT_NAMES, type EventName, type WalrustEvent } from './events.js'
+export {
+  type DatabaseInfo,
+  type DecodeRequest,
+  type EncodeRequest,
+  type FailurePolicy,
+  type FrameBatch,
+  type FrameReadRequest,
+  HOOK_POLICIES,
+  type HookName,
+  type HookPolicy,
+  type Hooks,
+  type PageDedupContext,
+  type RetainPlan,
+  type UploadRequest,
+} from './hooks.js'
+export type { Inventory, StoredFile } from './inventory.js'
+export type { Log, LogFields, LogLevel } from './log.js'
+export type { FileId, KeyStyle } from './object-keys.js'
+export {
+  type FailureKind,
+  type GetOptions,
+  type ListOptions,
+  type ObjectBody,
+  type ObjectInfo,
+  type ObjectMetadata,
+  type ObjectStore,
+  type PutOptions,
+  type StoreCapabilities,
+  StoreError,
+} from './object-store.js'
+export { BasePageSet, type PageCursor, type PageSet } from './pages/page-set.js'
+export type { Plugin, PluginHost, StoreFactory } from './plugin.js'
+export type { StorageLocation } from './storage-url.js'
+export { comparePositions, type LogPosition, type WalPosition } from './wal/position.js'

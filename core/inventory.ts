@@ -1,0 +1,75 @@
+import { type FileId, LEVEL_SNAPSHOT } from './object-keys.js'
+
+/** One file of a database in storage, as a listing shows it. */
+export interface StoredFile extends FileId {
+  key: string
+  /** Bytes. */
+  size: number
+  /** Milliseconds since the epoch. */
+  timestamp: number
+}
+
+/** What lies in storage for one database: made from one complete listing, then kept up to date by its writer. */
+export class Inventory {
+  readonly #levels: StoredFile[][] = Array.from({ length: LEVEL_SNAPSHOT + 1 }, () => [])
+
+  /** Files of a level, by ascending last and then first transaction. */
+  level(level: number): readonly StoredFile[] {
+    return this.#levels[level]
+  }
+
+  /** All files, level by level. */
+  *files(): Generator<StoredFile> {
+    for (const level of this.#levels) yield* level
+  }
+
+  get size(): number {
+    return this.#levels.reduce((sum, level) => sum + level.length, 0)
+  }
+
+  get bytes(): number {
+    let sum = 0
+    for (const file of this.files()) sum += file.size
+    return sum
+  }
+
+  /** The highest transaction that any file reaches; 0 if there is none. */
+  get newest(): number {
+    return this.#levels.reduce((most, level) => Math.max(most, level[level.length - 1]?.maxTxid ?? 0), 0)
+  }
+
+  /** Adds a file, or replaces what was known of it. */
+  add(file: StoredFile): void {
+    const level = this.#levels[file.level]
+    const at = insertionPoint(level, file)
+    if (at < level.length && order(level[at], file) === 0) level[at] = file
+    else level.splice(at, 0, file)
+  }
+
+  remove(file: FileId): void {
+    const level = this.#levels[file.level]
+    const at = insertionPoint(level, file)
+    if (at < level.length && order(level[at], file) === 0) level.splice(at, 1)
+  }
+
+  find(file: FileId): StoredFile | undefined {
+    const level = this.#levels[file.level]
+    const at = insertionPoint(level, file)
+    return at < level.length && order(level[at], file) === 0 ? level[at] : undefined
+  }
+}
+
+function order(a: FileId, b: FileId): number {
+  return a.maxTxid - b.maxTxid || a.minTxid - b.minTxid
+}
+
+function insertionPoint(level: readonly StoredFile[], file: FileId): number {
+  let low = 0
+  let high = level.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (order(level[middle], file) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}

@@ -1,0 +1,105 @@
+import { DatabaseChecksum } from '../ltx/checksum.js'
+
+/** Entries a chunk; a chunk is 512 KiB. Growing by chunks never copies what is there. */
+const CHUNK_ENTRIES = 65536
+const CHUNK_SHIFT = 16
+
+/** Entries that are saved together: a block of 4 KiB. */
+export const BLOCK_ENTRIES = 512
+
+/**
+ * The checksum of every page of a database at one transaction: eight bytes a page, and with them the checksum of the
+ * whole database at the price of the changed pages.
+ *
+ * In memory only; {@link PageChecksumFile} keeps it on disk. Blocks that changed since they were last saved are noted.
+ */
+export class PageChecksums {
+  readonly pageSize: number
+  readonly #chunks: Uint32Array[] = []
+  readonly #sum = new DatabaseChecksum()
+  #dirty = new Uint8Array(0)
+  #commit = 0
+
+  constructor(pageSize: number) {
+    this.pageSize = pageSize
+  }
+
+  /** Size of the database in pages. */
+  get commit(): number {
+    return this.#commit
+  }
+
+  /** Checksum of the whole database. */
+  get checksum(): bigint {
+    return this.#sum.value
+  }
+
+  /** High word of a page's checksum; 0 for a page that is not there. */
+  high(page: number): number {
+    return page > this.#commit ? 0 : this.#chunks[(page - 1) >>> CHUNK_SHIFT][((page - 1) % CHUNK_ENTRIES) * 2]
+  }
+
+  low(page: number): number {
+    return page > this.#commit ? 0 : this.#chunks[(page - 1) >>> CHUNK_SHIFT][((page - 1) % CHUNK_ENTRIES) * 2 + 1]
+  }
+
+  /** Whether a page is there with exactly that checksum. */
+  matches(page: number, high: number, low: number): boolean {
+    return this.high(page) === high >>> 0 && this.low(page) === low >>> 0
+  }
+
+  /** Makes the table as long as a database of `commit` pages. Pages cut off are forgotten, new ones start at 0. */
+  resize(commit: number): void {
+    for (let page = commit + 1; page <= this.#commit; page++) this.#write(page, 0, 0)
+    const chunks = Math.ceil(commit / CHUNK_ENTRIES)
+    while (this.#chunks.length < chunks) this.#chunks.push(new Uint32Array(CHUNK_ENTRIES * 2))
+    this.#chunks.length = chunks
+    const blocks = Math.ceil(commit / BLOCK_ENTRIES)
+    if (blocks > this.#dirty.length) {
+      const larger = new Uint8Array(Math.max(blocks, this.#dirty.length * 2))
+      larger.set(this.#dirty)
+      this.#dirty = larger
+    }
+    this.#commit = commit
+  }
+
+  /** Sets the checksum of a page within the size. */
+  set(page: number, high: number, low: number): void {
+    if (page > this.#commit) throw new RangeError(`page ${page} of ${this.#commit}`)
+    this.#write(page, high, low)
+  }
+
+  /** Calls `visit` for each run of blocks that changed, and counts them as saved. */
+  takeDirty(visit: (firstEntry: number, entries: number) => void): void {
+    const blocks = Math.ceil(this.#commit / BLOCK_ENTRIES)
+    for (let block = 0; block < blocks; block++) {
+      if (this.#dirty[block] === 0) continue
+      this.#dirty[block] = 0
+      const first = block * BLOCK_ENTRIES
+      visit(first, Math.min(BLOCK_ENTRIES, this.#commit - first))
+    }
+    this.#dirty.fill(0)
+  }
+
+  /** Marks everything as not saved. */
+  touchAll(): void {
+    this.#dirty.fill(1)
+  }
+
+  /** Copies entries (from 0) as they lie on disk: two little-endian words each, high first. */
+  copyEntries(first: number, entries: number, into: DataView, at: number): void {
+    for (let i = 0; i < entries; i++) {
+      into.setUint32(at + i * 8, this.high(first + i + 1), true)
+      into.setUint32(at + i * 8 + 4, this.low(first + i + 1), true)
+    }
+  }
+
+  #write(page: number, high: number, low: number): void {
+    const chunk = this.#chunks[(page - 1) >>> CHUNK_SHIFT]
+    const at = ((page - 1) % CHUNK_ENTRIES) * 2
+    this.#sum.toggle(chunk[at] ^ high, chunk[at + 1] ^ low)
+    chunk[at] = high
+    chunk[at + 1] = low
+    this.#dirty[Math.floor((page - 1) / BLOCK_ENTRIES)] = 1
+  }
+}

@@ -1,0 +1,35 @@
+import type { Hooks } from './hooks.js'
+import type { Log } from './log.js'
+import type { ObjectStore } from './object-store.js'
+import type { StorageLocation } from './storage-url.js'
+
+/** Makes a store for a location whose scheme the plugin has registered. Nothing is opened before `check` or first use. */
+export type StoreFactory = (location: StorageLocation) => ObjectStore | Promise<ObjectStore>
+
+/** What a plugin gets to work with. */
+export interface PluginHost {
+  /** The six hooks. A plugin taps them under its own name. */
+  readonly hooks: Hooks
+  /** Where the plugin says what it does. */
+  readonly log: Log
+  /** Version of walrust. */
+  readonly version: string
+  /** Registers a storage for URLs with this scheme (`file`, `s3` …). The core taps `upload` for each store it opens. */
+  registerStorage(scheme: string, factory: StoreFactory): void
+}
+
+/**
+ * A plugin, in four beats: a name, options given to whatever made it, `apply` that only taps and registers, and work
+ * in the taps. Sockets, timers and files belong in `start`, and are let go in `stop`.
+ */
+export interface Plugin {
+  readonly name: string
+  /** The versions of walrust it works with, as a range: `>=0.1 <2`. */
+  readonly walrust?: string
+  apply(host: PluginHost): void
+  /** Called before the first byte is shipped; throws if something is not as it must be. */
+  check?(): Promise<void> | void
+  start?(): Promise<void> | void
+  /** Awaited within the shutdown timeout, in the reverse order of `start`. */
+  stop?(): Promise<void> | void
+}

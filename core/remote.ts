@@ -1,0 +1,213 @@
+import { createHash } from 'node:crypto'
+import { isError, WalrustError } from './errors.js'
+import { type FileFacts, fromMetadata, headerFacts, toMetadata } from './facts.js'
+import { storageFailure } from './failures.js'
+import type { DatabaseInfo, DecodeRequest, Hooks } from './hooks.js'
+import { Inventory, type StoredFile } from './inventory.js'
+import { HEADER_SIZE } from './ltx/layout.js'
+import { readHeader, type LtxHeader } from './ltx/header.js'
+import type { ObjectBody, ObjectInfo, ObjectStore } from './object-store.js'
+import { checkName, type FileId, fileKey, fileName, parseKey, sidecarKey } from './object-keys.js'
+
+const MAX_SIDECAR = 64 * 1024
+
+/**
+ * One database in one storage: what lies there, and how to read it. Nothing here is remembered but the inventory that
+ * the caller asked for; an error is an error and never "nothing there".
+ */
+export class Remote {
+  constructor(
+    readonly store: ObjectStore,
+    readonly name: string,
+    readonly hooks: Hooks,
+  ) {
+    checkName(name)
+  }
+
+  key(file: FileId): string {
+    return fileKey(this.store.keyStyle, this.name, file)
+  }
+
+  /** Lists everything there is of the database. Errors: `E_STORAGE`…, also if the listing ends early. */
+  async inventory(signal?: AbortSignal): Promise<Inventory> {
+    const inventory = new Inventory()
+    try {
+      for await (const info of this.store.list({ prefix: `${this.name}/`, signal })) {
+        const id = parseKey(this.store.keyStyle, info.key)
+        if (id?.name !== this.name) continue
+        const { level, minTxid, maxTxid } = id
+        inventory.add({ level, minTxid, maxTxid, key: info.key, size: info.size, timestamp: info.timestamp })
+      }
+    } catch (error) {
+      throw storageFailure(error, this.store.url, 'listing')
+    }
+    return inventory
+  }
+
+  /** What is known of a file besides its bytes: from its metadata, its sidecar, and its own header for what they lack. */
+  async facts(file: StoredFile, signal?: AbortSignal): Promise<FileFacts> {
+    const info = await this.#guarded('reading', () => this.store.head(file.key, { signal }))
+    if (!info) throw this.#missing(file)
+    const stored = fromMetadata(info.metadata)
+    const sidecar = stored.sha256 ? undefined : await this.sidecar(file, signal)
+    const facts = { ...stored, ...sidecar }
+    if (facts.post !== 0n && facts.timestamp !== undefined) return facts
+    if (facts.codecs.length > 0) return facts
+    const header = await this.header(file, signal)
+    const known = headerFacts(header)
+    return {
+      ...facts,
+      timestamp: facts.timestamp ?? known.timestamp,
+      pre: facts.pre || known.pre,
+      post: facts.post || known.post,
+    }
+  }
+
+  /** Facts that lie beside a file, if they do. */
+  async sidecar(file: FileId, signal?: AbortSignal): Promise<FileFacts | undefined> {
+    const answer = await this.#guarded('reading', () => this.store.get(sidecarKey(this.name, file), { signal }))
+    if (!answer) return undefined
+    const text = Buffer.from(await collect(answer.body, MAX_SIDECAR)).toString('utf8')
+    try {
+      return fromMetadata(JSON.parse(text) as Record<string, string>)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Stores facts beside a file: where its metadata could not be kept with it. */
+  async putSidecar(file: FileId, facts: FileFacts, signal?: AbortSignal): Promise<void> {
+    const bytes = Buffer.from(JSON.stringify(toMetadata(facts)))
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    await this.#guarded('writing', () =>
+      this.store.put(sidecarKey(this.name, file), () => pieces(bytes), { size: bytes.length, sha256, signal }),
+    )
+  }
+
+  /** The header of a file without transforms. */
+  async header(file: StoredFile, signal?: AbortSignal): Promise<LtxHeader> {
+    const bytes = await collect(this.raw(file, { start: 0, end: HEADER_SIZE }, signal), HEADER_SIZE)
+    return readHeader(bytes)
+  }
+
+  /** The object's bytes as they lie there. Errors: `E_CHAIN_BROKEN` if it is gone. */
+  async *raw(file: StoredFile, range?: { start: number; end?: number }, signal?: AbortSignal): ObjectBody {
+    const answer = await this.#guarded('reading', () => this.store.get(file.key, { range, signal }))
+    if (!answer) throw this.#missing(file)
+    try {
+      yield* answer.body
+    } catch (error) {
+      throw storageFailure(error, this.store.url, 'reading')
+    }
+  }
+
+  /** The LTX file inside the object: transforms taken off. Errors: `E_CODEC_MISSING`. */
+  ltx(file: StoredFile, codecs: readonly string[], signal?: AbortSignal): Promise<ObjectBody> {
+    return this.unwrap(this.raw(file, undefined, signal), codecs)
+  }
+
+  /** Takes transforms off a body, the last one first. Errors: `E_CODEC_MISSING`. */
+  async unwrap(body: ObjectBody, codecs: readonly string[]): Promise<ObjectBody> {
+    let request: DecodeRequest = { database: this.name, body, codecs }
+    while (request.codecs.length > 0) {
+      const before = request.codecs
+      request = await this.hooks.decode.promise(request)
+      if (request.codecs.length >= before.length) {
+        const codec = before[before.length - 1]
+        throw new WalrustError('E_CODEC_MISSING', `the backup was written through ${codec}, which is not installed`, {
+          database: this.name,
+        })
+      }
+    }
+    return request.body
+  }
+
+  /**
+   * Stores a file under its key, unless something is there already. The same bytes there already count as done (an
+   * answer that was lost); other bytes are `E_OBJECT_EXISTS`.
+   */
+  async put(put: FilePut): Promise<StoredFile> {
+    const { file, facts, signal } = put
+    const key = this.key(file)
+    const withMetadata =
+      put.size === undefined ? this.store.capabilities.streamedMetadata : this.store.capabilities.metadata
+    let stored: ObjectInfo | undefined
+    try {
+      stored = await this.hooks.upload.promise({
+        database: put.database,
+        store: this.store,
+        file,
+        key,
+        body: put.body,
+        metadata: withMetadata ? toMetadata(facts()) : {},
+        size: put.size,
+        sha256: put.size === undefined ? undefined : facts().sha256,
+        timestamp: put.timestamp,
+        signal,
+      })
+    } catch (error) {
+      if (!isError(error, 'E_OBJECT_EXISTS')) throw error
+      stored = await this.#sameBytes(key, put)
+      if (!stored) throw error
+    }
+    if (!stored) throw new WalrustError('E_HOOK', `no plugin stored ${key} in ${this.store.url}`, { hook: 'upload' })
+    if (!withMetadata) await this.putSidecar(file, facts(), signal)
+    return { ...file, key, size: stored.size, timestamp: put.timestamp }
+  }
+
+  /** Whether what lies under a key is what we wanted to put there. */
+  async #sameBytes(key: string, put: FilePut): Promise<ObjectInfo | undefined> {
+    const { sha256 } = put.facts()
+    if (sha256 === undefined) return undefined
+    const answer = await this.#guarded('reading', () => this.store.get(key, { signal: put.signal }))
+    if (!answer || (put.size !== undefined && answer.info.size !== put.size)) return undefined
+    const hash = createHash('sha256')
+    for await (const piece of answer.body) hash.update(piece)
+    return hash.digest('hex') === sha256 ? answer.info : undefined
+  }
+
+  #missing(file: FileId): WalrustError {
+    return new WalrustError('E_CHAIN_BROKEN', `${fileName(file)} of level ${file.level} is not in ${this.store.url}`, {
+      database: this.name,
+      storage: this.store.url,
+    })
+  }
+
+  async #guarded<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw storageFailure(error, this.store.url, doing)
+    }
+  }
+}
+
+/** A file to be stored. `facts` are asked for when they are needed: a stream's hash is known only at its end. */
+export interface FilePut {
+  readonly database: DatabaseInfo
+  readonly file: FileId
+  readonly body: () => ObjectBody
+  readonly facts: () => FileFacts
+  /** Bytes; `undefined` for a stream. */
+  readonly size: number | undefined
+  readonly timestamp: number
+  readonly signal: AbortSignal
+}
+
+/** Reads a body into memory, at most `limit` bytes. Errors: `E_OBJECT_DAMAGED` for more. */
+export async function collect(body: ObjectBody, limit: number): Promise<Uint8Array> {
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const piece of body) {
+    size += piece.length
+    if (size > limit)
+      throw new WalrustError('E_OBJECT_DAMAGED', `an object of more than ${limit} bytes where a small one was expected`)
+    parts.push(Buffer.from(piece))
+  }
+  return Buffer.concat(parts)
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous, these bytes are there
+async function* pieces(bytes: Uint8Array): ObjectBody {
+  yield bytes
+}

@@ -1,0 +1,457 @@
+import { createHash } from 'node:crypto'
+import { basename, dirname, join, resolve } from 'node:path'
+import { DatabaseFile } from './database/database-file.js'
+import { MachineLock } from './database/machine-lock.js'
+import { messageOf, WalrustError } from './errors.js'
+import type { EventName } from './events.js'
+import type { DatabaseInfo, FrameBatch, Hooks } from './hooks.js'
+import { type Log, withFields } from './log.js'
+import type { ObjectStore } from './object-store.js'
+import type { DatabaseView } from './pages/database-view.js'
+import { Remote } from './remote.js'
+import type { DatabaseSettings } from './settings.js'
+import { LocalState } from './ship/local-state.js'
+import { Shipper, type ShipperOwner } from './ship/shipper.js'
+import { type Semaphore, WakeUp } from './ship/signal.js'
+import { Uploader } from './ship/uploader.js'
+import type { CheckpointPool } from './wal/checkpoint-pool.js'
+import { Checkpointer, type CheckpointOwner, type CheckpointReport } from './wal/checkpointer.js'
+import { ContinuityLost, Follower } from './wal/follower.js'
+import { comparePositions, LOG_START, type LogPosition } from './wal/position.js'
+import { WalBatch } from './wal/wal-batch.js'
+import { WalWatcher } from './wal/watcher.js'
+
+/** How often a busy database is looked at, in milliseconds: reaction to a foreign checkpoint that waits for us. */
+const TICK = 10
+/** So long after the last commit the database counts as busy. */
+const BUSY = 2000
+/** How often one is looked at that does not come to rest, because somebody else's reader is in the way. */
+const SLOW_TICK = 250
+/** An unavailable database is looked for after this long, doubling up to the longest. */
+const FIRST_RETRY = 100
+const LONGEST_RETRY = 5000
+/** A larger batch is copied out of the WAL before it is encoded: encoding would hold the WAL for too long. */
+const LARGE_BATCH = 1024
+
+export interface ReplicatorParts {
+  name: string
+  path: string
+  stores: readonly ObjectStore[]
+  settings: DatabaseSettings
+  hooks: Hooks
+  log: Log
+  uploads: Semaphore
+  heavy: Semaphore
+  checkpoints: CheckpointPool
+  notify: (
+    event: EventName,
+    database: string,
+    details: { error?: unknown; attempts?: number; context?: object },
+  ) => void
+}
+
+/** What can be said of a database at a glance. */
+export interface ReplicatorStatus {
+  name: string
+  path: string
+  state: 'starting' | 'live' | 'unavailable' | 'closed' | 'halted'
+  error: string | undefined
+}
+
+/**
+ * One database: follows its WAL and feeds a shipper for each storage.
+ *
+ * The loop looks, reads, tends to checkpoints, and sleeps until the WAL changes. Whatever breaks continuity ends in the
+ * same place: everything is closed, opened anew, and the shippers compare.
+ */
+export class Replicator implements ShipperOwner, CheckpointOwner {
+  readonly database: DatabaseInfo
+  readonly #parts: ReplicatorParts
+  readonly #log: Log
+  readonly #wake = new WakeUp()
+  readonly #shippers: Shipper[] = []
+  #lock: MachineLock | undefined
+  #file: DatabaseFile | undefined
+  #follower: Follower | undefined
+  #checkpointer: Checkpointer | undefined
+  #watcher: WalWatcher | undefined
+  /** What the tap of `frameRead` keeps outside the WAL. */
+  #held: FrameBatch | undefined
+  /** How many readers there are of pages in the WAL. */
+  #reading = 0
+  #readingEnded: (() => void) | undefined
+  #keeping: Promise<unknown> = Promise.resolve()
+  #observed = Date.now()
+  #lastFresh = 0
+  #nextSequence = 1
+  #state: ReplicatorStatus['state'] = 'starting'
+  #error: WalrustError | undefined
+  #stopping = false
+  #loop: Promise<void> | undefined
+  #running: Promise<void>[] = []
+
+  constructor(parts: ReplicatorParts) {
+    this.#parts = parts
+    this.#log = withFields(parts.log, { database: parts.name })
+    this.database = { name: parts.name, path: parts.path, stateDir: stateFolder(parts.path, parts.settings.stateDir) }
+  }
+
+  get status(): ReplicatorStatus {
+    const halted = this.halted
+    const { name, path } = this.database
+    return { name, path, state: halted ? 'halted' : this.#state, error: (halted ?? this.#error)?.message }
+  }
+
+  /** The gravest reason why a storage gets nothing more. */
+  get halted(): WalrustError | undefined {
+    return this.#shippers.every((shipper) => shipper.halted) ? this.#shippers[0]?.halted : undefined
+  }
+
+  get shippers(): readonly Shipper[] {
+    return this.#shippers
+  }
+
+  get end(): LogPosition {
+    return this.#follower?.position ?? LOG_START
+  }
+
+  get observed(): number {
+    return this.#observed
+  }
+
+  /** Opens the database and starts. Errors: `E_DATABASE_…`, `E_NOT_WAL`, `E_NOT_SQLITE`, `E_STATE`. */
+  async start(): Promise<void> {
+    const { database } = this
+    try {
+      this.#lock = new MachineLock(join(database.stateDir, 'lock'), database.path)
+      this.#openFile()
+      for (const store of this.#parts.stores) this.#shippers.push(await this.#makeShipper(store))
+      await this.#attach(undefined)
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    this.#running = this.#shippers.map((shipper) => shipper.run())
+    this.#loop = this.#run()
+  }
+
+  /** Resolves when everything committed before the call is durable in every storage. */
+  async flush(): Promise<void> {
+    if (this.#follower) await this.#look()
+    await Promise.all(this.#shippers.map((shipper) => shipper.flush()))
+  }
+
+  requestSnapshot(): void {
+    for (const shipper of this.#shippers) shipper.requestSnapshot()
+  }
+
+  /** Looks again now: somebody has reason to think that there is something new. */
+  poke(): void {
+    this.#wake.notify()
+  }
+
+  /** Ends shipping. What is not durable in storage stays in the database and the spool. */
+  async close(): Promise<void> {
+    this.#stopping = true
+    this.poke()
+    await this.#loop
+    await Promise.all(this.#shippers.map((shipper) => shipper.stop()))
+    await Promise.all(this.#running)
+    for (const shipper of this.#shippers) await shipper.close()
+    try {
+      await this.#checkpointer?.finish()
+    } catch (error) {
+      this.#log.warn('the last checkpoint was not done', { error: messageOf(error) })
+    }
+    await this.#closeFile(new WalrustError('E_ABORTED', 'walrust was stopped'))
+    this.#lock?.release()
+    this.#lock = undefined
+    this.#state = 'closed'
+  }
+
+  // What shippers ask for.
+
+  async frames(since: LogPosition): Promise<FrameBatch | undefined> {
+    const follower = this.#following()
+    const wal = new WalBatch(follower, since)
+    const request = { reason: 'ship' as const, database: this.database, pageSize: this.#pageSize, since, wal }
+    return (await this.#parts.hooks.frameRead.promise(request)) ?? wal
+  }
+
+  openView(): DatabaseView {
+    return this.#following().openView()
+  }
+
+  moved(): void {
+    const lowest = this.#lowest()
+    if (lowest && this.#held) void this.#held.trim(lowest)
+    this.poke()
+  }
+
+  async reading<T>(since: LogPosition, work: () => Promise<T>): Promise<T> {
+    // A large batch goes through the tap that keeps frames, so that the WAL is free again before it is encoded.
+    const { end } = this
+    const frames = since.generation === end.generation ? end.frame - since.frame : end.frame
+    if (frames > LARGE_BATCH) await this.keep()
+    return await this.readingExactly(work)
+  }
+
+  async readingExactly<T>(work: () => Promise<T>): Promise<T> {
+    this.#reading++
+    try {
+      return await work()
+    } finally {
+      this.#reading--
+      if (this.#reading === 0) this.#readingEnded?.()
+    }
+  }
+
+  // What the checkpointer asks for.
+
+  walInUse(): boolean {
+    return this.#reading > 0
+  }
+
+  keep(): Promise<number> {
+    // One after the other: two at once would hand over the same frames twice.
+    const kept = this.#keeping.then(() => this.#keep())
+    this.#keeping = kept.catch(() => undefined)
+    return kept
+  }
+
+  async #keep(): Promise<number> {
+    const follower = this.#following()
+    const end = follower.position
+    const lowest = this.#lowest()
+    if (!lowest || comparePositions(lowest, end) >= 0) return end.frame
+    const held = this.#held && comparePositions(this.#held.from, lowest) <= 0 ? this.#held.to : lowest
+    const since = comparePositions(held, lowest) > 0 ? held : lowest
+    if (comparePositions(since, end) >= 0) return end.frame
+    const wal = new WalBatch(follower, since)
+    const request = { reason: 'release' as const, database: this.database, pageSize: this.#pageSize, since, wal }
+    const kept = await this.#parts.hooks.frameRead.promise(request)
+    if (kept) this.#held = kept
+    const upTo = kept?.to ?? since
+    return upTo.generation === end.generation ? upTo.frame : 0
+  }
+
+  report(report: CheckpointReport): void {
+    this.#log.debug('checkpoint', {
+      ...report.result,
+      kind: report.kind,
+      duration: report.duration,
+      locked: report.locked,
+    })
+  }
+
+  /** The lowest position that some shipper still needs frames from. */
+  #lowest(): LogPosition | undefined {
+    let lowest: LogPosition | undefined
+    for (const { needs } of this.#shippers)
+      if (needs && (!lowest || comparePositions(needs, lowest) < 0)) lowest = needs
+    return lowest
+  }
+
+  get #pageSize(): number {
+    return this.#follower?.generation?.header.pageSize ?? 0
+  }
+
+  #following(): Follower {
+    if (this.#follower) return this.#follower
+    throw this.#error ?? new WalrustError('E_DATABASE_UNREADABLE', `${this.database.path} is not open`)
+  }
+
+  // Opening and closing.
+
+  #openFile(): void {
+    const { path } = this.database
+    const file = DatabaseFile.open(path)
+    try {
+      const header = file.header()
+      if (!header) {
+        const empty = file.mark().size === 0n
+        const what = empty ? 'is empty (0 bytes): it is no database yet' : 'is not an SQLite database'
+        throw new WalrustError(empty ? 'E_NOT_WAL' : 'E_NOT_SQLITE', `${path} ${what}`, { database: path })
+      }
+      if (!header.wal) {
+        const hint = `Turn it on once, with the application stopped: sqlite3 ${path} 'PRAGMA journal_mode=WAL'`
+        throw new WalrustError('E_NOT_WAL', `${path} is not in WAL mode`, { database: path, hint })
+      }
+    } catch (error) {
+      file.close()
+      throw error
+    }
+    this.#file = file
+  }
+
+  /**
+   * Starts to follow the WAL.
+   *
+   * @param lost why nothing that was read before counts; `undefined` at the first start, when positions may be proved
+   */
+  async #attach(lost: string | undefined): Promise<void> {
+    const { settings, checkpoints } = this.#parts
+    const file = this.#file
+    if (!file) throw new WalrustError('E_INTERNAL', 'attach without a file')
+    const follower = new Follower(file, this.#nextSequence)
+    try {
+      const known = lost === undefined ? this.#shippers.flatMap(({ known }) => known ?? []) : []
+      const proved = await follower.attach(known)
+      for (const shipper of this.#shippers) {
+        const found = shipper.known && proved.some((at) => comparePositions(at, shipper.known?.at ?? LOG_START) === 0)
+        shipper.placed(found ? undefined : (lost ?? 'it could not be proved that the WAL continues where it was left'))
+      }
+    } catch (error) {
+      await follower.close(error as Error)
+      throw error
+    }
+    this.#follower = follower
+    this.#checkpointer = new Checkpointer(follower, file, settings.checkpoint, this, checkpoints)
+    this.#watcher = new WalWatcher(follower.walPath, () => this.poke())
+    this.#lastFresh = performance.now()
+    this.#observed = Date.now()
+    this.#state = 'live'
+    this.#error = undefined
+  }
+
+  async #closeFile(reason: Error): Promise<void> {
+    const follower = this.#follower
+    const checkpointer = this.#checkpointer
+    this.#follower = undefined
+    this.#checkpointer = undefined
+    await checkpointer?.rest()
+    this.#watcher?.disarm()
+    this.#watcher = undefined
+    while (this.#reading > 0) await new Promise<void>((resolve) => (this.#readingEnded = resolve))
+    if (follower) this.#nextSequence = follower.nextSequence + 1
+    await follower?.close(reason)
+    // Last of all: closing it drops the locks of every connection on the file.
+    this.#file?.close()
+    this.#file = undefined
+  }
+
+  async #makeShipper(store: ObjectStore): Promise<Shipper> {
+    const { name, settings, hooks, uploads, heavy } = this.#parts
+    const remote = new Remote(store, name, hooks)
+    const announce = (event: EventName, details: object = {}) => this.#parts.notify(event, name, details)
+    const folder = join(
+      settings.spool.dir ? stateFolder(this.database.path, settings.spool.dir) : this.database.stateDir,
+      storeFolder(store),
+    )
+    const local = await LocalState.load(folder, (body, codecs) => remote.unwrap(body, codecs))
+    return new Shipper({
+      owner: this,
+      remote,
+      hooks,
+      uploader: new Uploader(remote, uploads, settings.resilience, announce),
+      settings: {
+        ...settings.spool,
+        interval: settings.sync.interval,
+        checksums: settings.ltx.checksums,
+        adopt: settings.adopt,
+      },
+      local,
+      heavy,
+      announce,
+      log: this.#log,
+    })
+  }
+
+  // The loop.
+
+  async #run(): Promise<void> {
+    let retry = FIRST_RETRY
+    while (!this.#stopping) {
+      try {
+        if (!this.#follower) await this.#reopen()
+        await this.#look()
+        retry = FIRST_RETRY
+        await this.#sleep()
+      } catch (error) {
+        await this.#trouble(error)
+        await this.#wake.wait(retry)
+        retry = Math.min(LONGEST_RETRY, retry * 2)
+      }
+    }
+  }
+
+  async #look(): Promise<void> {
+    const follower = this.#following()
+    this.#checkIdentity(follower)
+    const fresh = await follower.collect()
+    if (fresh) {
+      this.#lastFresh = performance.now()
+      this.#observed = Date.now()
+      for (const shipper of this.#shippers) shipper.wake()
+    }
+    await this.#checkpointer?.tend(fresh)
+  }
+
+  #checkIdentity(follower: Follower): void {
+    if (this.#file?.isInPlace() === false) throw new Replaced('another file was put in its place')
+    if (follower.isOverwritten()) throw new Replaced('the file was overwritten')
+    if (follower.isWalReplaced()) throw new ContinuityLost('the -wal file was replaced or deleted')
+  }
+
+  /** Sleeps until there is reason to look again. */
+  async #sleep(): Promise<void> {
+    const since = performance.now() - this.#lastFresh
+    const settled = this.#checkpointer?.settled ?? true
+    if (since < BUSY && !(settled && since > TICK * 5)) {
+      await this.#wake.wait(TICK)
+      return
+    }
+    if (!this.#watcher?.arm()) {
+      await this.#wake.wait(SLOW_TICK)
+      return
+    }
+    // Armed first, looked once more, then slept: a write in between is not missed.
+    const before = this.end
+    await this.#look()
+    if (comparePositions(before, this.end) !== 0) return
+    if (settled) this.#follower?.rest()
+    await this.#wake.wait(settled ? undefined : SLOW_TICK)
+    this.#watcher.disarm()
+    this.#lastFresh = performance.now()
+  }
+
+  /** Something about the database is not as it was. Everything is closed; the loop opens it anew. */
+  async #trouble(error: unknown): Promise<void> {
+    const { name } = this.database
+    const replaced = error instanceof Replaced
+    const reason = messageOf(error)
+    const first = this.#state === 'live'
+    if (replaced) this.#parts.notify('database_replaced', name, { error: reason })
+    else if (!(error instanceof ContinuityLost) && first)
+      this.#parts.notify('database_unavailable', name, { error: reason })
+    if (first) this.#log.warn(replaced ? 'the database was replaced' : 'the database has to be opened anew', { reason })
+    for (const shipper of this.#shippers) shipper.lost(reason)
+    this.#held = undefined
+    this.#state = 'unavailable'
+    this.#error = error instanceof WalrustError ? error : new WalrustError('E_DATABASE_UNREADABLE', reason)
+    await this.#closeFile(new ContinuityLost(reason))
+  }
+
+  async #reopen(): Promise<void> {
+    this.#openFile()
+    await this.#attach(this.#error?.message ?? 'the database was opened anew')
+    this.#parts.notify('recovered', this.database.name, {})
+  }
+}
+
+/** Another file, or other bytes in the same one, where the database was. */
+class Replaced extends Error {
+  override readonly name = 'Replaced'
+}
+
+/** Folder for the state of a database: beside it, or under a given one, where its path tells it from others. */
+export function stateFolder(path: string, under: string | undefined): string {
+  const file = resolve(path)
+  if (under === undefined) return join(dirname(file), `.${basename(file)}-walrust`)
+  return join(resolve(under), `${basename(file)}-${createHash('sha256').update(file).digest('hex').slice(0, 12)}`)
+}
+
+/** Folder for what belongs to one storage: another storage starts afresh. */
+function storeFolder(store: ObjectStore): string {
+  return createHash('sha256').update(store.url).digest('hex').slice(0, 12)
+}

@@ -1,0 +1,44 @@
+import type { FileHandle } from 'node:fs/promises'
+
+const BUFFER = 1024 * 1024
+
+/** Writes pages into a database file, neighbouring ones in one piece. Keeps no more than one buffer. */
+export class PageWriter {
+  readonly #handle: FileHandle
+  readonly #pageSize: number
+  readonly #buffer: Buffer
+  #first = 0
+  #count = 0
+
+  constructor(handle: FileHandle, pageSize: number) {
+    this.#handle = handle
+    this.#pageSize = pageSize
+    this.#buffer = Buffer.allocUnsafeSlow(Math.max(BUFFER, pageSize))
+  }
+
+  /** Takes a page; a promise when the buffer had to be written first. */
+  write(page: number, bytes: Uint8Array): Promise<void> | void {
+    const room = (this.#count + 1) * this.#pageSize <= this.#buffer.length
+    if (this.#count > 0 && (page !== this.#first + this.#count || !room)) {
+      return this.flush().then(() => this.#add(page, bytes))
+    }
+    this.#add(page, bytes)
+    return undefined
+  }
+
+  /** Writes what was taken. */
+  async flush(): Promise<void> {
+    const size = this.#count * this.#pageSize
+    const at = (this.#first - 1) * this.#pageSize
+    for (let done = 0; done < size;) {
+      done += (await this.#handle.write(this.#buffer, done, size - done, at + done)).bytesWritten
+    }
+    this.#count = 0
+  }
+
+  #add(page: number, bytes: Uint8Array): void {
+    if (this.#count === 0) this.#first = page
+    this.#buffer.set(bytes, this.#count * this.#pageSize)
+    this.#count++
+  }
+}

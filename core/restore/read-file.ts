@@ -1,0 +1,70 @@
+import { WalrustError } from '../errors.js'
+import type { FileFacts } from '../facts.js'
+import type { StoredFile } from '../inventory.js'
+import { LtxDecoder } from '../ltx/decoder.js'
+import { LtxError } from '../ltx/errors.js'
+import type { LtxHeader } from '../ltx/header.js'
+import type { Remote } from '../remote.js'
+
+/** Takes the pages of a file as they are decoded. `bytes` are valid during the call only. */
+export interface PageSink {
+  begin?(header: LtxHeader): Promise<void> | void
+  page(page: number, bytes: Uint8Array, high: number, low: number): Promise<void> | void
+}
+
+/**
+ * Reads one stored file to its end and verifies everything that can be verified of it: format, sizes, order, index,
+ * file checksum, and that it is the file its name says.
+ *
+ * Errors: `E_OBJECT_DAMAGED` naming the file and what is wrong with it, `E_CHAIN_BROKEN` if it is gone.
+ */
+export async function readFile(
+  remote: Remote,
+  file: StoredFile,
+  facts: Pick<FileFacts, 'codecs'>,
+  sink: PageSink,
+  signal?: AbortSignal,
+): Promise<LtxHeader> {
+  const decoder = new LtxDecoder({ pageChecksums: true })
+  try {
+    for await (const piece of await remote.ltx(file, facts.codecs, signal)) {
+      decoder.push(piece)
+      await drain(decoder, file, sink)
+    }
+    decoder.finish()
+    await drain(decoder, file, sink)
+  } catch (error) {
+    if (error instanceof LtxError) throw damaged(remote, file, error.message, error)
+    throw error
+  }
+  return decoder.header
+}
+
+async function drain(decoder: LtxDecoder, file: StoredFile, sink: PageSink): Promise<void> {
+  for (;;) {
+    const step = decoder.next()
+    if (step === 'more' || step === 'end') return
+    if (step === 'header') {
+      checkIdentity(decoder.header, file)
+      await sink.begin?.(decoder.header)
+    } else {
+      const wait = sink.page(decoder.page, decoder.data, decoder.high, decoder.low)
+      if (wait) await wait
+    }
+  }
+}
+
+/** A file under another file's name is as bad as a damaged one. */
+function checkIdentity(header: LtxHeader, file: StoredFile): void {
+  if (header.minTxid !== file.minTxid || header.maxTxid !== file.maxTxid) {
+    throw new LtxError('LTX_CORRUPT', `it holds transactions ${header.minTxid} to ${header.maxTxid}`)
+  }
+}
+
+export function damaged(remote: Remote, file: StoredFile, why: string, cause?: unknown): WalrustError {
+  return new WalrustError('E_OBJECT_DAMAGED', `${file.key} in ${remote.store.url} is damaged: ${why}`, {
+    database: remote.name,
+    storage: remote.store.url,
+    cause,
+  })
+}

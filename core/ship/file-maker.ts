@@ -1,0 +1,118 @@
+import { WalrustError } from '../errors.js'
+import type { FileFacts } from '../facts.js'
+import type { DatabaseInfo, EncodeRequest, Hooks } from '../hooks.js'
+import type { ChecksumMode, LtxHeader } from '../ltx/header.js'
+import type { ObjectBody } from '../object-store.js'
+import type { PageSet } from '../pages/page-set.js'
+import type { Position } from '../spool/position-file.js'
+import type { SpooledFile } from '../spool/spool.js'
+import type { LogPosition, WalPosition } from '../wal/position.js'
+import { applyChecksums, checksumAfter } from './checksum-delta.js'
+import type { LocalState } from './local-state.js'
+
+/** A file in the spool that storage has not confirmed. */
+export interface Staged {
+  file: SpooledFile
+  facts: FileFacts
+}
+
+/** Where a file ends, and what is to be said of it. */
+export interface FileEnd {
+  at: LogPosition
+  proof: WalPosition | undefined
+  /** When its newest commit was first seen, milliseconds since the epoch. */
+  observed: number
+  gapStart?: number
+}
+
+/** A WAL header starts where Litestream expects the first frame of a file it did not write itself. */
+const WAL_START = 32
+
+/** Makes the next file of a chain out of changed pages: dedup, encode, spool, position, in this order. */
+export class FileMaker {
+  readonly #database: DatabaseInfo
+  readonly #local: LocalState
+  readonly #hooks: Hooks
+  readonly #checksums: ChecksumMode
+
+  constructor(database: DatabaseInfo, local: LocalState, hooks: Hooks, checksums: ChecksumMode) {
+    this.#database = database
+    this.#local = local
+    this.#hooks = hooks
+    this.#checksums = checksums
+  }
+
+  /**
+   * Takes `pages` into the spool as the next transaction, and moves the position there.
+   *
+   * @returns the file, or `undefined` if the pages are what storage holds already: then only the position moves
+   */
+  async make(pages: PageSet, end: FileEnd): Promise<Staged | undefined> {
+    const { position, table } = this.#local
+    if (!position || !table) throw new WalrustError('E_INTERNAL', 'a file was to be made without a position')
+    const all = checksumAfter(table, pages)
+    const kept = await this.#hooks.pageDedup.promise(pages, { database: this.#database, stored: table })
+    const delta = checksumAfter(table, kept)
+    if (delta.checksum !== all.checksum) {
+      throw new WalrustError('E_HOOK', 'a plugin left out pages that had changed', { hook: 'pageDedup' })
+    }
+    if (delta.pages === 0 && kept.commit === table.commit) {
+      await this.#local.writePosition({ ...position, log: end.at, proof: end.proof })
+      return undefined
+    }
+    return await this.#write(kept, delta.checksum, position, end)
+  }
+
+  async #write(pages: PageSet, checksum: bigint, before: Position, end: FileEnd): Promise<Staged> {
+    const header: LtxHeader = {
+      pageSize: pages.pageSize,
+      commit: pages.commit,
+      minTxid: before.txid + 1,
+      maxTxid: before.txid + 1,
+      timestamp: Math.max(end.observed, before.timestamp + 1),
+      // A tracked file has to say what it follows; after files of another tool that is not always known.
+      checksums: before.checksum === 0n ? 'portable' : this.#checksums,
+      pre: before.checksum,
+      post: checksum,
+      walOffset: WAL_START,
+      walSize: 0,
+      walSalt1: 0,
+      walSalt2: 0,
+      nodeId: 0n,
+    }
+    const { body, codecs } = await this.encode(header, pages)
+    const { file, sha256 } = await this.#local.spool.write(header.maxTxid, body)
+    const position: Position = {
+      txid: header.maxTxid,
+      sha256,
+      prev: before.sha256 || undefined,
+      pre: header.pre,
+      checksum,
+      commit: header.commit,
+      pageSize: header.pageSize,
+      timestamp: header.timestamp,
+      log: end.at,
+      proof: end.proof,
+      codecs,
+      gapStart: end.gapStart,
+    }
+    const { table } = this.#local
+    if (table) applyChecksums(table, pages)
+    await this.#local.writePosition(position)
+    return { file, facts: factsOf(position) }
+  }
+
+  /** The bytes of a file as they will lie in storage. */
+  async encode(header: LtxHeader, pages: PageSet): Promise<{ body: ObjectBody; codecs: readonly string[] }> {
+    const request: EncodeRequest = { database: this.#database, header, pages, body: undefined, codecs: [] }
+    const { body, codecs } = await this.#hooks.encode.promise(request)
+    if (!body) throw new WalrustError('E_HOOK', 'no plugin encoded the file', { hook: 'encode' })
+    return { body, codecs }
+  }
+}
+
+/** What is said of the file at a position, in its metadata. */
+export function factsOf(position: Position): FileFacts {
+  const { timestamp, sha256, pre, checksum, prev, codecs, gapStart } = position
+  return { timestamp, sha256, pre, post: checksum, prev, codecs, gapStart }
+}

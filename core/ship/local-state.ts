@@ -1,0 +1,166 @@
+import { mkdir, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { diskError } from '../fs/durable.js'
+import { LtxDecoder } from '../ltx/decoder.js'
+import type { LtxHeader } from '../ltx/header.js'
+import type { ObjectBody } from '../object-store.js'
+import type { PageChecksums } from '../pages/page-checksums.js'
+import { PageChecksumFile } from '../spool/page-checksum-file.js'
+import { type Position, readPosition, writePosition } from '../spool/position-file.js'
+import { hashFile, readFileBody, Spool, type SpooledFile } from '../spool/spool.js'
+
+/** Gives the LTX file inside a spooled file. */
+export type Decode = (body: ObjectBody, codecs: readonly string[]) => Promise<ObjectBody>
+
+/**
+ * What this machine remembers of one database in one storage. All of it is an optimisation: with the folder gone,
+ * the live database is compared with what lies in storage.
+ */
+export class LocalState {
+  position: Position | undefined
+  /** Page checksums at `position`; `undefined` if they could not be brought up to it. */
+  table: PageChecksums | undefined
+  /** Transaction up to which the table is safe on disk: files behind it are needed to bring it up again. */
+  tableTxid = 0
+  /** Whether the newest file came after the position was written: where it ended in the WAL is not known. */
+  unplaced = false
+
+  readonly #decode: Decode
+
+  private constructor(
+    readonly folder: string,
+    readonly spool: Spool,
+    readonly tableFile: PageChecksumFile,
+    decode: Decode,
+  ) {
+    this.#decode = decode
+  }
+
+  /**
+   * Reads what there is. Nothing unreadable is an error here: it counts as not there.
+   *
+   * @param decode takes transforms off a spooled file, which lies there as it lies in storage
+   */
+  static async load(folder: string, decode: Decode): Promise<LocalState> {
+    await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw diskError(error, folder)
+    })
+    const spool = await Spool.open(join(folder, 'spool'))
+    const state = new LocalState(folder, spool, new PageChecksumFile(join(folder, 'pages.crc')), decode)
+    state.position = await readPosition(state.#positionPath)
+    if (state.position) await state.#bringUp(state.position)
+    return state
+  }
+
+  get #positionPath(): string {
+    return join(this.folder, 'position.json')
+  }
+
+  async writePosition(position: Position): Promise<void> {
+    this.position = position
+    await writePosition(this.#positionPath, position)
+  }
+
+  /** Makes the table durable. Errors: `E_DISK_FULL`, `E_STATE`. */
+  async saveTable(): Promise<void> {
+    if (!this.table || !this.position) return
+    const { txid } = this.position
+    await this.tableFile.save(this.table, txid)
+    this.tableTxid = txid
+  }
+
+  /** Forgets everything: storage turned out to hold something else. Spooled files are moved out of the way. */
+  async forget(): Promise<void> {
+    for (const file of [...this.spool.files]) await this.spool.setAside(file)
+    this.position = undefined
+    this.table = undefined
+    this.tableTxid = 0
+    this.unplaced = false
+    await unlink(this.#positionPath).catch(() => undefined)
+  }
+
+  async close(): Promise<void> {
+    await this.tableFile.close()
+  }
+
+  /** Brings the table from where it was saved up to the newest file, with the files that are still here. */
+  async #bringUp(position: Position): Promise<void> {
+    const loaded = await this.tableFile.load()
+    let table = loaded && loaded.txid <= position.txid ? loaded.table : undefined
+    this.tableTxid = table ? (loaded?.txid ?? 0) : 0
+    for (let txid = this.tableTxid + 1; table && txid <= position.txid; txid++) {
+      const file = this.spool.find(txid)
+      const header = file && (await this.#apply(file, table, position.codecs))
+      if (!header || header.pageSize !== position.pageSize) table = undefined
+    }
+    const right = table?.checksum === position.checksum && table.commit === position.commit
+    this.table = right ? table : undefined
+    if (this.table) await this.#takeUnplaced(position, this.table)
+  }
+
+  /** A file that was spooled just before a kill, without its position: the chain goes on with it. */
+  async #takeUnplaced(position: Position, table: PageChecksums): Promise<void> {
+    const file = this.spool.find(position.txid + 1)
+    if (!file) return
+    const header = await this.#header(file, position.codecs)
+    const continues = header?.pre === position.checksum && header.pageSize === position.pageSize
+    if (!header || !continues || !(await this.#apply(file, table, position.codecs)) || table.checksum !== header.post) {
+      // Perhaps half applied by now; it is rebuilt by comparing.
+      this.table = undefined
+      await this.spool.setAside(file)
+      return
+    }
+    this.position = {
+      ...position,
+      txid: file.maxTxid,
+      sha256: await hashFile(file.path),
+      prev: position.sha256 || undefined,
+      pre: header.pre,
+      checksum: header.post,
+      gapStart: undefined,
+      commit: header.commit,
+      timestamp: header.timestamp,
+      proof: undefined,
+    }
+    this.unplaced = true
+  }
+
+  /** Puts the page checksums of a spooled file into the table. `undefined` if the file is not whole and right. */
+  async #apply(file: SpooledFile, table: PageChecksums, codecs: readonly string[]): Promise<LtxHeader | undefined> {
+    const decoder = new LtxDecoder({ pageChecksums: true })
+    try {
+      for await (const piece of await this.#decode(readFileBody(file.path), codecs)) {
+        decoder.push(piece)
+        applyPages(decoder, table)
+      }
+      decoder.finish()
+      return applyPages(decoder, table) ? decoder.header : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  async #header(file: SpooledFile, codecs: readonly string[]): Promise<LtxHeader | undefined> {
+    const decoder = new LtxDecoder()
+    try {
+      for await (const piece of await this.#decode(readFileBody(file.path), codecs)) {
+        decoder.push(piece)
+        if (decoder.next() === 'header') return decoder.header
+      }
+    } catch {
+      return undefined
+    }
+    return undefined
+  }
+}
+
+/** Applies what the decoder has; whether it has come to the end. */
+function applyPages(decoder: LtxDecoder, table: PageChecksums): boolean {
+  for (;;) {
+    const step = decoder.next()
+    if (step === 'more') return false
+    if (step === 'end') return true
+    if (step === 'header') table.resize(decoder.header.commit)
+    if (step === 'page') table.set(decoder.page, decoder.high, decoder.low)
+  }
+}

@@ -1,0 +1,591 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isBusy } from '../database/connection.js'
+import { isError, messageOf, WalrustError } from '../errors.js'
+import { storeErrorOf } from '../failures.js'
+import type { DatabaseInfo, FrameBatch, Hooks } from '../hooks.js'
+import type { Inventory } from '../inventory.js'
+import { type Log, withFields } from '../log.js'
+import type { ChecksumMode } from '../ltx/header.js'
+import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
+import type { DatabaseView } from '../pages/database-view.js'
+import { PageChecksums } from '../pages/page-checksums.js'
+import { PageListBuilder } from '../pages/page-list.js'
+import type { Remote } from '../remote.js'
+import { planRestore } from '../restore/plan.js'
+import { readRemoteTable } from '../restore/remote-table.js'
+import { readFileBody } from '../spool/spool.js'
+import { ContinuityLost } from '../wal/follower.js'
+import { comparePositions, LOG_START, type LogPosition, type WalPosition } from '../wal/position.js'
+import { factsOf, FileMaker } from './file-maker.js'
+import type { LocalState } from './local-state.js'
+import { type Head, reconcile } from './reconcile.js'
+import { type Semaphore, WakeUp } from './signal.js'
+import { Snapshots } from './snapshots.js'
+import type { Announce, Uploader } from './uploader.js'
+
+export interface ShipperSettings {
+  /** Milliseconds between two files under continuous writes. */
+  interval: number
+  checksums: ChecksumMode
+  /** Bytes and milliseconds that confirmed files stay in the spool. */
+  cacheMaxSize: number
+  cacheRetention: number
+  /** Ship the difference to a storage that has moved on without this machine. */
+  adopt: boolean
+}
+
+/** What a shipper needs of the database it ships. */
+export interface ShipperOwner {
+  readonly database: DatabaseInfo
+  /** Up to where the WAL has been read. */
+  readonly end: LogPosition
+  /** When the newest commit read so far was first seen, milliseconds since the epoch. */
+  readonly observed: number
+  /** The committed frames since a position, as far as the WAL has been read when this is called. */
+  frames(since: LogPosition): Promise<FrameBatch | undefined>
+  /** Runs work that reads pages written after `since`, which may still be in the WAL: it is not restarted meanwhile. */
+  reading<T>(since: LogPosition, work: () => Promise<T>): Promise<T>
+  /** The same; `work` begins before anything else can happen. */
+  readingExactly<T>(work: () => Promise<T>): Promise<T>
+  /** Pins and shows the newest state; until the next await, `end` is its position. */
+  openView(): DatabaseView
+  /** Told when {@link Shipper.log} has moved or the shipper does not need frames any more. */
+  moved(): void
+}
+
+export interface ShipperParts {
+  owner: ShipperOwner
+  remote: Remote
+  hooks: Hooks
+  uploader: Uploader
+  settings: ShipperSettings
+  local: LocalState
+  /** Bounds scans and snapshots of the whole process. */
+  heavy: Semaphore
+  announce: Announce
+  log: Log
+}
+
+/** What has to happen before frames can be shipped one after the other. */
+type Need =
+  | { kind: 'nothing' }
+  /** This machine and the storage have not been compared yet. */
+  | { kind: 'prepare' }
+  | { kind: 'snapshot' }
+  | { kind: 'compare'; head: Head; ours: boolean; reason: string }
+  /** Commits may have passed unseen: find what differs. */
+  | { kind: 'heal'; reason: string }
+
+interface Waiter {
+  target: LogPosition
+  resolve: () => void
+  reject: (error: Error) => void
+}
+
+/** The table is saved after this long, or this many files. */
+const SAVE_MS = 60_000
+const SAVE_FILES = 256
+
+/** After a failure on this machine (a full disk, a busy database), in milliseconds, doubling. */
+const FIRST_PAUSE = 250
+const LONGEST_PAUSE = 30_000
+
+/**
+ * Brings one database to one storage, one file at a time.
+ *
+ * For every file: spool (final name, durable), position, upload, confirmed. At most one file is between spool and
+ * confirmation; what is committed meanwhile becomes the next one. docs/architecture.md says what a kill leaves behind
+ * after each step and how the next start goes on.
+ */
+export class Shipper {
+  readonly #parts: ShipperParts
+  readonly #maker: FileMaker
+  readonly #snapshots: Snapshots
+  readonly #log: Log
+  readonly #wake = new WakeUp()
+  readonly #abort = new AbortController()
+  #waiters: Waiter[] = []
+  #inventory!: Inventory
+  #need: Need = { kind: 'prepare' }
+  /** The state that is being shipped as a whole: what comes after it is needed. */
+  #viewed: LogPosition | undefined
+  /** Why the position is not found in the WAL; `undefined` if it is. */
+  #unplaced: string | undefined = 'the database has not been read yet'
+  /** The newest transaction that storage has confirmed. */
+  #confirmed = 0
+  #nextCut = 0
+  #saved = performance.now()
+  #snapshotWanted = false
+  #streaming: Promise<void> | undefined
+  readonly #confirmations: Array<() => void> = []
+  #pause = 0
+  #stopping = false
+  /** Why this storage gets nothing more. */
+  halted: WalrustError | undefined
+
+  constructor(parts: ShipperParts) {
+    this.#parts = parts
+    this.#log = withFields(parts.log, { storage: parts.remote.store.url })
+    this.#maker = new FileMaker(parts.owner.database, parts.local, parts.hooks, parts.settings.checksums)
+    this.#snapshots = new Snapshots(parts.owner.database, this.#maker, parts.uploader, parts.settings.checksums)
+  }
+
+  /** From where on frames must be kept; `undefined` while they are of no use because everything will be compared. */
+  get needs(): LogPosition | undefined {
+    if (this.halted) return undefined
+    if (this.#viewed) return this.#viewed
+    if (this.#need.kind === 'heal' || this.#need.kind === 'snapshot' || this.#need.kind === 'compare') return undefined
+    return this.#unplaced === undefined ? this.#parts.local.position?.log : undefined
+  }
+
+  /** The newest transaction on this machine and the newest confirmed by storage. */
+  get txid(): number {
+    return this.#parts.local.position?.txid ?? 0
+  }
+
+  get confirmed(): number {
+    return this.#confirmed
+  }
+
+  /** Whether everything read so far is durable in storage. */
+  get caughtUp(): boolean {
+    const { durable } = this
+    return durable !== undefined && comparePositions(durable, this.#parts.owner.end) >= 0
+  }
+
+  /** Up to where everything is durable in storage; `undefined` if that is not known. */
+  get durable(): LogPosition | undefined {
+    const known = this.#need.kind === 'nothing' && this.#confirmed === this.txid
+    return known ? this.#parts.local.position?.log : undefined
+  }
+
+  /** The position to be looked for in the WAL. */
+  get known(): { at: LogPosition; proof: WalPosition | undefined } | undefined {
+    const { position } = this.#parts.local
+    return position && { at: position.log, proof: position.proof }
+  }
+
+  /**
+   * Tells whether the position was found in the WAL.
+   *
+   * @param missing why it was not; `undefined` if it was
+   */
+  placed(missing: string | undefined): void {
+    this.#unplaced = missing
+    if (missing !== undefined) this.lost(missing)
+  }
+
+  /** Commits may have passed unseen: what differs is found by comparing. */
+  lost(reason: string): void {
+    this.#unplaced = reason
+    this.#viewed = undefined
+    if (this.#need.kind === 'nothing') this.#need = { kind: 'heal', reason }
+    this.wake()
+  }
+
+  wake(): void {
+    this.#wake.notify()
+  }
+
+  /** Ships until {@link stop}. Ends early only when it is {@link halted}. */
+  async run(): Promise<void> {
+    while (!this.#stopping && !this.halted) {
+      try {
+        const wait = await this.#step()
+        this.#pause = 0
+        if (wait !== undefined) await this.#wake.wait(wait === Infinity ? undefined : wait)
+      } catch (error) {
+        if (this.#abort.signal.aborted) break
+        await this.#failed(error)
+      }
+    }
+    this.#settleWaiters()
+    await this.#streaming
+  }
+
+  /** Resolves when everything read up to now is durable in storage. Rejects if that will not be. */
+  flush(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ target: this.#parts.owner.end, resolve, reject })
+      this.#settleWaiters()
+      this.wake()
+    })
+  }
+
+  /** Asks for a snapshot; it is taken beside the shipping. */
+  requestSnapshot(): void {
+    this.#snapshotWanted = true
+    this.wake()
+  }
+
+  /** Ends at once: what is under way is given up, what is in the spool stays there. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    this.#abort.abort(new WalrustError('E_ABORTED', 'walrust was stopped'))
+    this.wake()
+    await this.#streaming?.catch(() => undefined)
+  }
+
+  /** Makes what is worth keeping durable and lets the files go. */
+  async close(): Promise<void> {
+    const { local } = this.#parts
+    try {
+      if (local.position && local.tableTxid !== local.position.txid) await local.saveTable()
+    } catch (error) {
+      this.#log.warn('page checksums were not saved', { error: messageOf(error) })
+    }
+    await local.close()
+  }
+
+  /** Does the next thing there is to do. Returns how long to sleep, or `undefined` to go on at once. */
+  async #step(): Promise<number | undefined> {
+    const { local, owner } = this.#parts
+    if (this.#need.kind === 'prepare') {
+      await this.#prepare()
+      return undefined
+    }
+    if (local.position && this.#need.kind !== 'compare' && this.#confirmed < local.position.txid) {
+      await this.#upload()
+      return undefined
+    }
+    if (this.#need.kind !== 'nothing') {
+      await this.#parts.heavy.run(() => this.#fulfil(this.#need))
+      return undefined
+    }
+    this.#settleWaiters()
+    if (this.#snapshotWanted && !this.#streaming) {
+      await this.#cutForSnapshot()
+      return undefined
+    }
+    if (!local.position || comparePositions(owner.end, local.position.log) <= 0) return this.#untilTableIsSaved()
+    const early = this.#nextCut - performance.now()
+    if (early > 0 && this.#waiters.length === 0) return early
+    this.#nextCut = performance.now() + this.#parts.settings.interval
+    await this.#cut()
+    return undefined
+  }
+
+  /** Compares what this machine remembers with what lies in storage. */
+  async #prepare(): Promise<void> {
+    const { remote, local } = this.#parts
+    const { signal } = this.#abort
+    this.#inventory = await remote.inventory(signal)
+    const start = await reconcile(local, remote, this.#inventory, signal)
+    if ('reason' in start) this.#log.info('comparing with storage', { reason: start.reason })
+    if (start.need === 'continue') {
+      this.#confirmed = start.staged ? this.txid - 1 : this.txid
+      const reason = this.#unplaced ?? (local.table ? undefined : 'the page checksums of this machine are not whole')
+      this.#need = reason === undefined ? { kind: 'nothing' } : { kind: 'heal', reason }
+    } else {
+      this.#need = start.need === 'compare' ? { ...start, kind: 'compare' } : { kind: 'snapshot' }
+    }
+    this.#parts.owner.moved()
+  }
+
+  /** Opens the newest state; what comes after it is needed until {@link #done} or a failure. */
+  #open(): DatabaseView {
+    const view = this.#parts.owner.openView()
+    this.#viewed = view.at
+    this.#unplaced = undefined
+    return view
+  }
+
+  async #fulfil(need: Need): Promise<void> {
+    if (need.kind === 'snapshot') await this.#firstSnapshot()
+    if (need.kind === 'compare') await this.#compare(need)
+    if (need.kind === 'heal') await this.#heal(need.reason)
+  }
+
+  /** Everything committed since the last file becomes the next one. */
+  async #cut(): Promise<void> {
+    const { local, owner } = this.#parts
+    const since = local.position?.log ?? LOG_START
+    if (comparePositions(owner.end, since) > 0) await owner.reading(since, () => this.#make(since))
+  }
+
+  async #make(since: LogPosition): Promise<void> {
+    const { local, owner } = this.#parts
+    const batch = await owner.frames(since)
+    if (!batch || comparePositions(batch.from, since) > 0) {
+      this.#need = { kind: 'heal', reason: 'frames since the last file are not there any more' }
+      return
+    }
+    const pages = batch.pages(since)
+    if (pages.pageSize !== local.table?.pageSize) {
+      this.#need = { kind: 'heal', reason: 'the page size of the database has changed' }
+      return
+    }
+    await this.#maker.make(pages, { at: batch.to, proof: batch.proof, observed: owner.observed })
+    owner.moved()
+    await batch.trim(batch.to)
+  }
+
+  /** Brings the newest file of the spool to storage. */
+  async #upload(): Promise<void> {
+    const { local, owner, uploader } = this.#parts
+    const { position } = local
+    const spooled = position && local.spool.find(position.txid)
+    if (!spooled) throw new WalrustError('E_INTERNAL', `transaction ${position?.txid} is not in the spool`)
+    const start = performance.now()
+    const facts = factsOf(position)
+    const stored = await uploader.put({
+      database: owner.database,
+      file: { level: LEVEL_SHIPPED, minTxid: position.txid, maxTxid: position.txid },
+      body: () => readFileBody(spooled.path),
+      facts: () => facts,
+      size: spooled.size,
+      timestamp: position.timestamp,
+      signal: this.#abort.signal,
+    })
+    this.#inventory.add(stored)
+    this.#confirmed = position.txid
+    for (const resolve of this.#confirmations.splice(0)) resolve()
+    this.#log.info('shipped', {
+      txid: position.txid,
+      bytes: spooled.size,
+      checksum: position.checksum.toString(16),
+      milliseconds: Math.round(performance.now() - start),
+    })
+    this.#settleWaiters()
+    await this.#tidy()
+  }
+
+  /** The whole database as the first transaction of an empty storage. */
+  async #firstSnapshot(): Promise<void> {
+    const { local, owner } = this.#parts
+    const { signal } = this.#abort
+    const view = this.#open()
+    try {
+      const { at, proof, commit, pageSize } = view
+      const table = await this.#snapshots.tableOf(view, signal)
+      const point = { txid: 1, checksum: table.checksum, timestamp: owner.observed }
+      const { file, facts } = await this.#snapshots.store(view, point, signal)
+      this.#inventory.add(file)
+      local.table = table
+      await local.writePosition({
+        ...{ txid: 1, sha256: facts.sha256 ?? '', prev: undefined, pre: 0n, checksum: table.checksum },
+        ...{ commit, pageSize, timestamp: point.timestamp, log: at, proof, codecs: facts.codecs, gapStart: undefined },
+      })
+      await local.saveTable()
+      this.#confirmed = 1
+      this.#done()
+      this.#log.info('shipped', { txid: 1, bytes: file.size, checksum: table.checksum.toString(16), snapshot: true })
+      this.#parts.announce('snapshot_completed', { context: { txid: 1, bytes: file.size } })
+    } finally {
+      view.close()
+    }
+  }
+
+  /** Storage holds something this machine does not know: is it what the database is now? */
+  async #compare(need: Need & { kind: 'compare' }): Promise<void> {
+    const { local, owner, settings, remote } = this.#parts
+    const { signal } = this.#abort
+    const { file, facts } = need.head
+    const view = this.#open()
+    try {
+      const live = await this.#snapshots.tableOf(view, signal)
+      let table: PageChecksums | undefined = live.checksum === facts.post ? live : undefined
+      if (!table && (facts.post === 0n || need.ours || settings.adopt)) {
+        table = await readRemoteTable(remote, planRestore(this.#inventory, file.maxTxid, remote.name), signal)
+      }
+      const same = table?.checksum === live.checksum && table.commit === live.commit
+      if (!table || (!same && !need.ours && !settings.adopt)) {
+        throw new WalrustError(
+          'E_STALE_MACHINE',
+          `${need.reason}, and the database is not what lies in ${remote.store.url} as transaction ${file.maxTxid}`,
+          { database: owner.database.name, storage: remote.store.url },
+        )
+      }
+      local.table = table
+      await local.writePosition({
+        ...{ txid: file.maxTxid, sha256: facts.sha256 ?? '', prev: facts.prev, pre: facts.pre },
+        ...{ checksum: table.checksum, commit: table.commit, pageSize: table.pageSize },
+        ...{ timestamp: facts.timestamp ?? file.timestamp, codecs: facts.codecs, gapStart: facts.gapStart },
+        ...{ log: view.at, proof: same ? view.proof : undefined },
+      })
+      await local.saveTable()
+      this.#confirmed = file.maxTxid
+      if (same) this.#done()
+      else this.#need = { kind: 'heal', reason: need.reason }
+      this.#viewed = undefined
+      this.#log.info(same ? 'storage holds this state already' : 'shipping the difference', { txid: file.maxTxid })
+    } finally {
+      view.close()
+    }
+  }
+
+  /** Finds what differs from the last file, page by page, and ships that as the next transaction. */
+  async #heal(reason: string): Promise<void> {
+    const { local, owner, announce } = this.#parts
+    const { position } = local
+    if (!position) throw new WalrustError('E_INTERNAL', 'there is nothing to compare the database with')
+    const view = this.#open()
+    try {
+      if (!local.table) await this.#rebuildTable(position.txid)
+      if (local.table?.pageSize !== view.pageSize) local.table = new PageChecksums(view.pageSize)
+      const { table } = local
+      const changed = new PageListBuilder()
+      const visit = (page: number, high: number, low: number) => {
+        if (!table.matches(page, high, low)) changed.add(page, high, low)
+      }
+      await view.checksums(visit, this.#abort.signal)
+      const pages = changed.build(view.pageSize, view.commit, (_index, page, into) => view.read(page, into))
+      const end = { at: view.at, proof: view.proof, observed: owner.observed, gapStart: position.timestamp }
+      const staged = await this.#maker.make(pages, end)
+      this.#done()
+      if (!staged) return
+      const context = { txid: this.txid, pages: changed.size, of: view.commit, bytes: staged.file.size, reason }
+      this.#log.warn('commits that could not be followed were found by comparing', context)
+      announce('gap_healed', { context })
+    } finally {
+      view.close()
+    }
+  }
+
+  /** The page checksums of this machine are gone or wrong: read them from what lies in storage. */
+  async #rebuildTable(txid: number): Promise<void> {
+    const { local, remote } = this.#parts
+    this.#log.warn('rebuilding the page checksums from storage', { txid })
+    local.table = await readRemoteTable(remote, planRestore(this.#inventory, txid, remote.name), this.#abort.signal)
+    await local.saveTable()
+  }
+
+  /** Cuts a file that ends exactly at a pinned state, and streams that state once the file is confirmed. */
+  async #cutForSnapshot(): Promise<void> {
+    const { local, owner, heavy } = this.#parts
+    const view = owner.openView()
+    try {
+      const since = local.position?.log ?? LOG_START
+      if (comparePositions(owner.end, since) > 0) await owner.readingExactly(() => this.#make(since))
+    } catch (error) {
+      view.close()
+      throw error
+    }
+    const { position } = local
+    if (this.#need.kind !== 'nothing' || !position || comparePositions(position.log, view.at) !== 0) {
+      view.close()
+      return
+    }
+    this.#snapshotWanted = false
+    const { txid, checksum, timestamp } = position
+    this.#streaming = heavy
+      .run(() => this.#stream(view, { txid, checksum, timestamp }))
+      .finally(() => {
+        view.close()
+        this.#streaming = undefined
+        this.wake()
+      })
+  }
+
+  async #stream(view: DatabaseView, point: { txid: number; checksum: bigint; timestamp: number }): Promise<void> {
+    const id = { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: point.txid }
+    try {
+      if (this.#inventory.find(id)) return
+      // A snapshot of what is not there yet would be a file beyond a gap.
+      while (this.#confirmed < point.txid) await this.#confirmation(this.#abort.signal)
+      const { file } = await this.#snapshots.store(view, point, this.#abort.signal)
+      this.#inventory.add(file)
+      this.#log.info('snapshot', { txid: point.txid, bytes: file.size })
+      this.#parts.announce('snapshot_completed', { context: { txid: point.txid, bytes: file.size } })
+    } catch (error) {
+      if (this.#abort.signal.aborted) return
+      this.#log.error('snapshot failed', { txid: point.txid, error: messageOf(error) })
+      this.#parts.announce('sync_failed', { error, context: { txid: point.txid, snapshot: true } })
+    }
+  }
+
+  /** Resolves at the next confirmation of a file. */
+  #confirmation(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = () => reject(signal.reason as Error)
+      signal.addEventListener('abort', end, { once: true })
+      this.#confirmations.push(() => {
+        signal.removeEventListener('abort', end)
+        resolve()
+      })
+    })
+  }
+
+  #done(): void {
+    // While the state was being read, frames may have been lost again.
+    const { local, owner } = this.#parts
+    this.#need = this.#unplaced === undefined ? { kind: 'nothing' } : { kind: 'heal', reason: this.#unplaced }
+    if (!local.table) this.#need = { kind: 'heal', reason: 'the page checksums of this machine are not whole' }
+    this.#viewed = undefined
+    owner.moved()
+  }
+
+  /** How long until the table should be saved; saves it when the time has come. */
+  async #untilTableIsSaved(): Promise<number> {
+    const { local } = this.#parts
+    if (!local.position || local.tableTxid === local.position.txid) return Infinity
+    const left = this.#saved + SAVE_MS - performance.now()
+    if (left > 0) return left
+    await this.#tidy()
+    return Infinity
+  }
+
+  /** Saves the table when it is time, and lets the cache shrink to its bounds. Only files that are durable remotely. */
+  async #tidy(): Promise<void> {
+    const { local, settings } = this.#parts
+    const { position, spool } = local
+    if (!position) return
+    const behind = position.txid - local.tableTxid
+    if (behind >= SAVE_FILES || (behind > 0 && performance.now() - this.#saved >= SAVE_MS)) {
+      await local.saveTable()
+      this.#saved = performance.now()
+    }
+    const oldest = Date.now() - settings.cacheRetention
+    let { bytes } = spool
+    for (const file of [...spool.files]) {
+      const needed = file.maxTxid > this.#confirmed || file.maxTxid > local.tableTxid
+      if (needed || (bytes <= settings.cacheMaxSize && file.written >= oldest)) break
+      bytes -= file.size
+      await spool.remove(file)
+    }
+  }
+
+  #settleWaiters(): void {
+    const { halted } = this
+    const reached = this.durable
+    this.#waiters = this.#waiters.filter((waiter) => {
+      if (reached && comparePositions(reached, waiter.target) >= 0) waiter.resolve()
+      else if (halted) waiter.reject(halted)
+      else if (this.#stopping) waiter.reject(new WalrustError('E_UNSHIPPED', 'stopped before everything was shipped'))
+      else return true
+      return false
+    })
+  }
+
+  /** Decides what a failure means: compare anew, wait and try again, or stop for good. */
+  async #failed(error: unknown): Promise<void> {
+    const { announce, owner } = this.#parts
+    this.#viewed = undefined
+    if (error instanceof ContinuityLost || isError(error, 'E_CHECKSUM')) {
+      if (this.#need.kind === 'nothing') this.#need = { kind: 'heal', reason: messageOf(error) }
+    } else if (isError(error, 'E_DISK_FULL')) {
+      announce('disk_full', { error })
+    } else if (!isPassing(error)) {
+      this.halted = asWalrustError(error, owner.database.name)
+      this.#log.error('halted', { error: messageOf(error), code: this.halted.code })
+      owner.moved()
+      return
+    }
+    this.#log.warn('trying again', { error: messageOf(error) })
+    this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2 || FIRST_PAUSE)
+    await sleep(this.#pause, undefined, { signal: this.#abort.signal }).catch(() => undefined)
+  }
+}
+
+/** Whether a failure may be gone after a while: SQLite was busy, a plugin stumbled, the network was away. */
+function isPassing(error: unknown): boolean {
+  const kind = storeErrorOf(error)?.kind
+  if (kind !== undefined) return kind === 'transient' || kind === 'throttled'
+  if (isBusy(error)) return true
+  return isError(error, 'E_HOOK', 'E_STATE', 'E_DATABASE_UNREADABLE', 'E_DATABASE_MISSING', 'E_NOT_WAL')
+}
+
+function asWalrustError(error: unknown, database: string): WalrustError {
+  if (error instanceof WalrustError) return error
+  return new WalrustError('E_INTERNAL', messageOf(error), { database, cause: error })
+}

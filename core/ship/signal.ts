@@ -1,0 +1,47 @@
+/** Wakes one sleeper; a call while nobody sleeps is remembered. */
+export class WakeUp {
+  #set = false
+  #wake: (() => void) | undefined
+
+  notify(): void {
+    this.#set = true
+    this.#wake?.()
+  }
+
+  /** Sleeps until somebody calls {@link notify}, or for `milliseconds`. */
+  async wait(milliseconds?: number): Promise<void> {
+    if (!this.#set) {
+      await new Promise<void>((resolve) => {
+        const timer = milliseconds === undefined ? undefined : setTimeout(resolve, milliseconds)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    this.#wake = undefined
+    this.#set = false
+  }
+}
+
+/** Lets so many at a time through, in the order in which they came. */
+export class Semaphore {
+  #free: number
+  readonly #queue: Array<() => void> = []
+
+  constructor(count: number) {
+    this.#free = count
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>((resolve) => this.#queue.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = this.#queue.shift()
+      if (next) next()
+      else this.#free++
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isError, messageOf, WalrustError } from '../errors.js'
+import type { EventName } from '../events.js'
+import { failureKind, storageFailure } from '../failures.js'
+import type { StoredFile } from '../inventory.js'
+import type { FilePut, Remote } from '../remote.js'
+import type { RetrySettings } from '../retry.js'
+import type { Semaphore } from './signal.js'
+
+/** Tells the outside world of something. */
+export type Announce = (event: EventName, details?: { error?: unknown; attempts?: number; context?: object }) => void
+
+/**
+ * Brings files to one storage and does not give up on what may pass: a file whose upload fails stays where it is and
+ * is tried again, the ones after it wait. What cannot pass ends in an error that halts the database.
+ */
+export class Uploader {
+  readonly #remote: Remote
+  readonly #limit: Semaphore
+  readonly #settings: RetrySettings
+  readonly #announce: Announce
+  /** Since when uploads fail, milliseconds since the epoch; `undefined` while they work. */
+  failingSince: number | undefined
+
+  constructor(remote: Remote, limit: Semaphore, settings: RetrySettings, announce: Announce) {
+    this.#remote = remote
+    this.#limit = limit
+    this.#settings = settings
+    this.#announce = announce
+  }
+
+  /** Stores a file. Returns when it is durable. Errors: `E_FENCED`, `E_STORAGE`…, and the signal's reason. */
+  async put(put: FilePut): Promise<StoredFile> {
+    let wait: ((error: unknown) => number) | undefined
+    for (let attempt = 1; ; attempt++) {
+      put.signal.throwIfAborted()
+      try {
+        const stored = await this.#limit.run(() => this.#remote.put(put))
+        this.#works()
+        return stored
+      } catch (error) {
+        put.signal.throwIfAborted()
+        const failure = this.#classify(error, put)
+        if (failure) throw failure
+        this.failingSince ??= Date.now()
+        if (attempt === this.#settings.maxRetries + 1) this.#announce('sync_failed', { error, attempts: attempt })
+        wait ??= await backoff(this.#settings)
+        await sleep(wait(error), undefined, { signal: put.signal }).catch(() => put.signal.throwIfAborted())
+      }
+    }
+  }
+
+  /** What no further attempt can mend, as the error that ends it. */
+  #classify(error: unknown, put: FilePut): WalrustError | undefined {
+    const { url } = this.#remote.store
+    if (isError(error, 'E_OBJECT_EXISTS')) {
+      this.#announce('writer_fenced', { error, context: { txid: put.file.maxTxid } })
+      return new WalrustError('E_FENCED', `somebody else has written transaction ${put.file.maxTxid} to ${url}`, {
+        database: put.database.name,
+        storage: url,
+        cause: error,
+      })
+    }
+    const kind = failureKind(error)
+    if (kind === 'transient' || kind === 'throttled') return undefined
+    const failure = storageFailure(error, url, 'writing to')
+    this.#announce(kind === 'auth' ? 'auth_failure' : 'sync_failed', { error: messageOf(failure) })
+    return failure
+  }
+
+  #works(): void {
+    if (this.failingSince === undefined) return
+    const seconds = Math.round((Date.now() - this.failingSince) / 1000)
+    this.failingSince = undefined
+    this.#announce('recovered', { context: { seconds } })
+  }
+}
+
+async function backoff(settings: RetrySettings): Promise<(error: unknown) => number> {
+  const { Backoff } = await import('../retry.js')
+  const waits = new Backoff(settings)
+  return (error) => waits.next(error)
+}

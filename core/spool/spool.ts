@@ -1,0 +1,150 @@
+import { createHash } from 'node:crypto'
+import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { WalrustError } from '../errors.js'
+import { diskError, syncFolder, TEMPORARY, temporaryName } from '../fs/durable.js'
+import type { ObjectBody } from '../object-store.js'
+import { fileName, parseFileName } from '../object-keys.js'
+
+/** A file in the spool, under the name it has or will have in storage. */
+export interface SpooledFile {
+  minTxid: number
+  maxTxid: number
+  path: string
+  /** Bytes. */
+  size: number
+  /** When it was written, milliseconds since the epoch. */
+  written: number
+}
+
+const READ_SIZE = 256 * 1024
+
+/**
+ * Files between encoding and storage, and afterwards as a cache.
+ *
+ * `write` is the commit point of a file: written under a temporary name, fsynced, renamed to its final name, folder
+ * fsynced. States a kill can leave: a temporary file (thrown away at the next start), or a whole file. A file under its
+ * final name is never written again: its bytes may already be in storage.
+ */
+export class Spool {
+  readonly folder: string
+  #files: SpooledFile[] = []
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  /** Opens the spool of a folder, made if need be, and throws away what was left half done. */
+  static async open(folder: string): Promise<Spool> {
+    const spool = new Spool(folder)
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      for (const name of await readdir(folder)) {
+        const path = join(folder, name)
+        const id = parseFileName(name)
+        if (name.startsWith(TEMPORARY)) await unlink(path)
+        if (!id) continue
+        const { size, mtimeMs } = await stat(path)
+        spool.#files.push({ ...id, path, size, written: mtimeMs })
+      }
+    } catch (error) {
+      throw diskError(error, folder)
+    }
+    spool.#files.sort((a, b) => a.maxTxid - b.maxTxid)
+    return spool
+  }
+
+  /** Oldest first. */
+  get files(): readonly SpooledFile[] {
+    return this.#files
+  }
+
+  get bytes(): number {
+    return this.#files.reduce((sum, file) => sum + file.size, 0)
+  }
+
+  find(txid: number): SpooledFile | undefined {
+    return this.#files.find((file) => file.maxTxid === txid)
+  }
+
+  /**
+   * Takes a file in, whole or not at all; afterwards it survives SIGKILL and power failure.
+   *
+   * @returns the file and the SHA-256 of its bytes, hex. Errors: `E_DISK_FULL`, `E_STATE`, and whatever `body` throws
+   */
+  async write(txid: number, body: ObjectBody): Promise<{ file: SpooledFile; sha256: string }> {
+    const path = join(this.folder, fileName({ minTxid: txid, maxTxid: txid }))
+    const temporary = temporaryName(path)
+    try {
+      if (this.find(txid)) throw new WalrustError('E_INTERNAL', `the spool holds transaction ${txid} already`)
+      const handle = await open(temporary, 'wx', 0o600)
+      let written: { size: number; sha256: string }
+      try {
+        written = await writeAll(handle, body)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(temporary, path)
+      await syncFolder(dirname(path))
+      const file = { minTxid: txid, maxTxid: txid, path, size: written.size, written: Date.now() }
+      this.#files.push(file)
+      return { file, sha256: written.sha256 }
+    } catch (error) {
+      await unlink(temporary).catch(() => undefined)
+      throw diskError(error, path)
+    }
+  }
+
+  /** Forgets a file and deletes it. */
+  async remove(file: SpooledFile): Promise<void> {
+    this.#files = this.#files.filter((other) => other !== file)
+    await unlink(file.path).catch(() => undefined)
+  }
+
+  /** Moves a file out of the way, where it does no harm and can still be looked at. */
+  async setAside(file: SpooledFile): Promise<string> {
+    this.#files = this.#files.filter((other) => other !== file)
+    const folder = join(this.folder, 'set-aside')
+    const path = join(folder, `${Date.now()}-${fileName(file)}`)
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await rename(file.path, path)
+    return path
+  }
+}
+
+async function writeAll(handle: FileHandle, body: ObjectBody): Promise<{ size: number; sha256: string }> {
+  const hash = createHash('sha256')
+  let size = 0
+  for await (const piece of body) {
+    hash.update(piece)
+    for (let done = 0; done < piece.length;) {
+      done += (await handle.write(piece, done, piece.length - done, size + done)).bytesWritten
+    }
+    size += piece.length
+  }
+  return { size, sha256: hash.digest('hex') }
+}
+
+/** The bytes of a file. One buffer is used for all pieces. */
+export async function* readFileBody(path: string, start = 0, end = Infinity): ObjectBody {
+  const handle = await open(path, 'r')
+  try {
+    const buffer = Buffer.allocUnsafeSlow(READ_SIZE)
+    for (let at = start; at < end;) {
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(READ_SIZE, end - at), at)
+      if (bytesRead === 0) return
+      at += bytesRead
+      yield buffer.subarray(0, bytesRead)
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+/** SHA-256 of a file's bytes, hex. */
+export async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const piece of readFileBody(path)) hash.update(piece)
+  return hash.digest('hex')
+}

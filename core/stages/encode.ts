@@ -1,0 +1,67 @@
+import { LtxEncoder } from '../ltx/encoder.js'
+import type { LtxHeader } from '../ltx/header.js'
+import type { ObjectBody } from '../object-store.js'
+import { checkPage, type PageSet } from '../pages/page-set.js'
+import type { Hooks } from '../hooks.js'
+
+/** Bytes handed on in one piece; a page and the index may run a little over. */
+const PIECE = 128 * 1024
+
+/** Collects what an encoder writes into pieces, in one buffer that is used again and again. */
+class Pieces {
+  #buffer = Buffer.allocUnsafeSlow(PIECE * 2)
+  #used = 0
+
+  readonly write = (bytes: Uint8Array): void => {
+    if (this.#used + bytes.length > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#used + bytes.length))
+      this.#buffer.copy(larger, 0, 0, this.#used)
+      this.#buffer = larger
+    }
+    this.#buffer.set(bytes, this.#used)
+    this.#used += bytes.length
+  }
+
+  get full(): boolean {
+    return this.#used >= PIECE
+  }
+
+  take(): Uint8Array {
+    const piece = this.#buffer.subarray(0, this.#used)
+    this.#used = 0
+    return piece
+  }
+}
+
+/**
+ * Pages as the bytes of an LTX file. Each page is held against the checksum it was announced with before it is stored.
+ * A piece is valid until the next one is asked for.
+ */
+export async function* encodeLtx(header: LtxHeader, pages: PageSet): ObjectBody {
+  const pieces = new Pieces()
+  const encoder = new LtxEncoder(pieces.write)
+  const bytes = Buffer.allocUnsafeSlow(header.pageSize)
+  encoder.begin(header)
+  const cursor = pages.cursor()
+  try {
+    while (cursor.next()) {
+      const wait = cursor.read(bytes)
+      if (wait) await wait
+      checkPage(cursor, bytes)
+      encoder.page(cursor.page, bytes)
+      if (pieces.full) yield pieces.take()
+    }
+  } finally {
+    cursor.close()
+  }
+  encoder.end()
+  yield pieces.take()
+}
+
+/** The first tap of `encode`. */
+export function tapEncode(hooks: Hooks): void {
+  hooks.encode.tap({ name: 'walrust:ltx', stage: -100 }, (request) => ({
+    ...request,
+    body: encodeLtx(request.header, request.pages),
+  }))
+}

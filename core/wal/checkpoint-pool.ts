@@ -1,0 +1,63 @@
+import { Worker } from 'node:worker_threads'
+import type { CheckpointResult } from '../database/connection.js'
+import { WalrustError } from '../errors.js'
+import type { CheckpointJob } from './checkpoint-thread.js'
+
+/** A thread costs ten megabytes: it is ended when nobody has needed it for this long. */
+const IDLE_MS = 30_000
+
+interface Waiting {
+  resolve: (result: CheckpointResult) => void
+  reject: (error: Error) => void
+}
+
+type Answer = { id: number } & ({ result: CheckpointResult } | { error: string })
+
+/** Runs checkpoints on a thread of their own, started on demand, one for the whole process. */
+export class CheckpointPool {
+  #worker: Worker | undefined
+  #waiting = new Map<number, Waiting>()
+  #next = 1
+  #timer: NodeJS.Timeout | undefined
+
+  /** Checkpoints the database at `path` as far as its readers allow. Errors: `E_DATABASE_UNREADABLE`. */
+  run(path: string): Promise<CheckpointResult> {
+    clearTimeout(this.#timer)
+    const worker = (this.#worker ??= this.#start())
+    const id = this.#next++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      worker.postMessage({ id, path } satisfies CheckpointJob)
+    })
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    const worker = this.#worker
+    this.#worker = undefined
+    await worker?.terminate()
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./checkpoint-thread.js', import.meta.url), {
+      resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 },
+    })
+    worker.unref()
+    worker.on('message', (answer: Answer) => {
+      const waiting = this.#waiting.get(answer.id)
+      this.#waiting.delete(answer.id)
+      if ('result' in answer) waiting?.resolve(answer.result)
+      else waiting?.reject(new WalrustError('E_DATABASE_UNREADABLE', `checkpoint failed: ${answer.error}`))
+      if (this.#waiting.size === 0) this.#timer = setTimeout(() => void this.close(), IDLE_MS).unref()
+    })
+    const fail = (cause: Error) => {
+      if (this.#worker === worker) this.#worker = undefined
+      const error = new WalrustError('E_INTERNAL', `the checkpoint thread ended: ${cause.message}`, { cause })
+      for (const waiting of this.#waiting.values()) waiting.reject(error)
+      this.#waiting.clear()
+    }
+    worker.on('error', fail)
+    worker.on('exit', (code) => fail(new Error(`exit code ${code}`)))
+    return worker
+  }
+}

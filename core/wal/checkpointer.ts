@@ -1,0 +1,247 @@
+import { Connection, type CheckpointResult } from '../database/connection.js'
+import type { DatabaseFile } from '../database/database-file.js'
+import type { CheckpointPool } from './checkpoint-pool.js'
+import type { Follower } from './follower.js'
+
+/** After this long without a commit the WAL is backfilled completely: see {@link Checkpointer.tend}. */
+const QUIET_MS = 1000
+
+/** Larger checkpoints run on a thread of their own; so does the next one after a slow one. */
+const INLINE_BYTES = 16 * 1024 * 1024
+const INLINE_MS = 100
+
+/** A WAL this many times `minPages` long, with no gap between its commits, is checkpointed under the write lock. */
+const LOCK_FACTOR = 8
+
+/** How long to try for the write lock in one go, in milliseconds. A tight writer leaves it free for microseconds. */
+const LOCK_TRY_MS = 2
+
+export interface CheckpointSettings {
+  /** Milliseconds. */
+  interval: number
+  /** Pages in the WAL that are not in the database. */
+  minPages: number
+  /** Pages: beyond this the WAL file is cut off when it is quiet. */
+  truncateThreshold: number
+  /** Milliseconds to hold the write lock at most. */
+  maxLock: number
+}
+
+export type CheckpointKind = 'passive' | 'locked' | 'truncate'
+
+export interface CheckpointReport {
+  kind: CheckpointKind
+  result: CheckpointResult
+  /** Milliseconds the checkpoint took, and how long the write lock was held for it. */
+  duration: number
+  locked: number
+}
+
+/** What the checkpointer needs from whoever runs it. */
+export interface CheckpointOwner {
+  /**
+   * Makes the frames that are only in the WAL safe elsewhere.
+   *
+   * @returns how many frames of the present generation are safe: all that were read, or fewer
+   */
+  keep(): Promise<number>
+  /** Whether something is being read from the WAL right now that a restart would overwrite. */
+  walInUse(): boolean
+  report(report: CheckpointReport): void
+}
+
+/**
+ * Decides when committed pages move from the WAL into the database and when the WAL may start again, so that it stays
+ * short without a frame unread, without a frame of our own, and without making anyone wait.
+ *
+ * Moving the pin forward is what lets pages move, ours and the application's own automatic checkpoints alike. So it
+ * stays where it is while commits follow each other closely (each move costs somebody two fsyncs), and moves
+ * - when nothing came since the last look: whoever waits for readers, a foreign TRUNCATE with the write lock in its
+ *   hand for instance, can go on at once
+ * - when `minPages` have gathered, or the interval is over
+ * - a second after the last commit: then the WAL is left fully backfilled, because an application that is stopped and
+ *   given an older copy of its database must not find frames of the newer one
+ */
+export class Checkpointer {
+  readonly #follower: Follower
+  readonly #file: DatabaseFile
+  readonly #settings: CheckpointSettings
+  readonly #owner: CheckpointOwner
+  readonly #pool: CheckpointPool
+  #lastCommit = 0
+  #lastCheckpoint = 0
+  #lastDuration = 0
+  /** The WAL length at which the next attempt is made, doubling its distance while writers leave no gap. */
+  #nextAttempt: number
+  #attemptStep: number
+  #background: Promise<void> | undefined
+
+  constructor(
+    follower: Follower,
+    file: DatabaseFile,
+    settings: CheckpointSettings,
+    owner: CheckpointOwner,
+    pool: CheckpointPool,
+  ) {
+    this.#follower = follower
+    this.#file = file
+    this.#settings = settings
+    this.#owner = owner
+    this.#pool = pool
+    this.#nextAttempt = settings.minPages
+    this.#attemptStep = this.#firstStep
+    this.#lastCheckpoint = performance.now()
+  }
+
+  get #firstStep(): number {
+    return Math.max(1, this.#settings.minPages >> 2)
+  }
+
+  /** Whether there is nothing left to do: all backfilled, and the next writer may restart the WAL. */
+  get settled(): boolean {
+    const { state, restartAllowed } = this.#follower
+    return state.log === state.checkpointed && (restartAllowed || state.log === 0)
+  }
+
+  /** Called after each look at the WAL. `fresh`: there were new commits. */
+  async tend(fresh: boolean): Promise<void> {
+    const now = performance.now()
+    if (fresh) this.#lastCommit = now
+    const { state } = this.#follower
+    if (this.#background || this.settled) return
+    if (state.log === state.checkpointed) {
+      await this.#settle()
+      return
+    }
+    if (!fresh) this.#follower.advance()
+    if (state.log < this.#settings.minPages) this.#resetAttempts()
+    if (this.#isDue(now)) await this.#checkpoint(now)
+  }
+
+  /** Resolves when no checkpoint runs on the other thread: its connection holds locks of this process. */
+  async rest(): Promise<void> {
+    await this.#background?.catch(() => undefined)
+  }
+
+  /** Backfills what can be backfilled, whatever the time: before the process ends. */
+  async finish(): Promise<void> {
+    await this.rest()
+    if (this.settled || !this.#file.isInPlace()) return
+    this.#follower.advance()
+    this.#follower.idle.checkpoint()
+  }
+
+  /** Cuts off the WAL file, if a large transaction has left it long and nobody needs it. */
+  truncateIfLong(walBytes: number, pageSize: number): void {
+    if (!this.settled || walBytes <= this.#settings.truncateThreshold * pageSize || !this.#file.isInPlace()) return
+    const start = performance.now()
+    const result = this.#follower.idle.truncate()
+    if (result) this.#report('truncate', result, start, 0)
+  }
+
+  #resetAttempts(): void {
+    this.#nextAttempt = this.#settings.minPages
+    this.#attemptStep = this.#firstStep
+  }
+
+  #isDue(now: number): boolean {
+    const { log } = this.#follower.state
+    const { interval } = this.#settings
+    return log >= this.#nextAttempt || now - this.#lastCommit >= QUIET_MS || now - this.#lastCheckpoint >= interval
+  }
+
+  async #checkpoint(now: number): Promise<void> {
+    // On a file that was replaced a checkpoint writes old pages into the new database.
+    if (!this.#file.isInPlace()) return
+    this.#lastCheckpoint = now
+    const { log, checkpointed } = this.#follower.state
+    const lockAt = Math.min(this.#settings.truncateThreshold, this.#settings.minPages * LOCK_FACTOR)
+    if (this.#pageBytes(log - checkpointed) > INLINE_BYTES || this.#lastDuration > INLINE_MS) {
+      this.#follower.advance()
+      this.#background = this.#checkpointInThread().finally(() => (this.#background = undefined))
+      return
+    }
+    await this.#owner.keep()
+    this.#follower.advance()
+    this.#checkpointInline('passive')
+    this.#follower.collectNow()
+    if (await this.#settle()) return
+    this.#nextAttempt = this.#follower.state.log + this.#attemptStep
+    this.#attemptStep *= 2
+    if (this.#follower.state.log >= lockAt) await this.#checkpointLocked()
+  }
+
+  #pageBytes(pages: number): number {
+    return pages * (this.#follower.generation?.header.pageSize ?? 0)
+  }
+
+  #checkpointInline(kind: CheckpointKind, connection = this.#follower.idle): void {
+    const start = performance.now()
+    const result = connection.checkpoint()
+    this.#lastDuration = performance.now() - start
+    this.#report(kind, result, start, 0)
+  }
+
+  async #checkpointInThread(): Promise<void> {
+    const start = performance.now()
+    const result = await this.#pool.run(this.#file.path)
+    this.#lastDuration = 0
+    this.#report('passive', result, start, 0)
+  }
+
+  /** Lets the WAL be restarted, if everything in it is backfilled and safe elsewhere. */
+  async #settle(): Promise<boolean> {
+    const { state } = this.#follower
+    if (state.log !== state.checkpointed || this.#owner.walInUse()) return false
+    const kept = await this.#owner.keep()
+    // A file that was put in its place must not be given our locks' protection, nor its WAL be restarted by us.
+    if (this.#owner.walInUse() || !this.#follower.settle(kept)) return false
+    this.#resetAttempts()
+    return true
+  }
+
+  /**
+   * Writers leave no gap and the WAL has grown long: hold them up for the moment it takes to read the rest and to
+   * backfill it. Everything slow is done before; the lock is given back when the time is over, done or not.
+   */
+  async #checkpointLocked(): Promise<void> {
+    if (this.#owner.walInUse()) return
+    await this.#owner.keep()
+    this.#follower.advance()
+    this.#checkpointInline('passive')
+    const lock = new Connection(this.#file.path)
+    try {
+      if (!this.#lockWrites(lock)) return
+      const start = performance.now()
+      const end = setTimeout(() => lock.unlockWrites(), this.#settings.maxLock)
+      try {
+        await this.#underLock()
+      } finally {
+        clearTimeout(end)
+        lock.unlockWrites()
+      }
+      const { log, checkpointed } = this.#follower.state
+      this.#report('locked', { busy: false, log, checkpointed }, start, performance.now() - start)
+    } finally {
+      lock.close()
+    }
+  }
+
+  async #underLock(): Promise<void> {
+    this.#follower.collectNow()
+    this.#follower.advance()
+    this.#follower.idle.checkpoint()
+    this.#follower.collectNow()
+    await this.#settle()
+  }
+
+  #lockWrites(connection: Connection): boolean {
+    const end = performance.now() + LOCK_TRY_MS
+    while (performance.now() < end) if (connection.tryLockWrites()) return true
+    return false
+  }
+
+  #report(kind: CheckpointKind, result: CheckpointResult, start: number, locked: number): void {
+    this.#owner.report({ kind, result, duration: performance.now() - start, locked })
+  }
+}

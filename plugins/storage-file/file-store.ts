@@ -1,0 +1,254 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { constants, type Stats } from 'node:fs'
+import { access, link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve, sep } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import {
+  type GetOptions,
+  type ListOptions,
+  type ObjectBody,
+  type ObjectInfo,
+  type ObjectStore,
+  type PutOptions,
+  type StoreCapabilities,
+  StoreError,
+  WalrustError,
+} from '../../core/index.js'
+
+const READ_SIZE = 256 * 1024
+/** Files in the making; a listing passes them over, and the next write of the same folder does not mind them. */
+const TEMPORARY = '.walrust-'
+/** Left by a process that was killed while writing; nobody writes one file for that long. */
+const STALE_MS = 24 * 3600 * 1000
+
+/** The folder that a `file:` URL names. `file:///a/b`, `file://./a` and `file:a` are all understood. */
+export function folderOf(url: string): string {
+  if (url.startsWith('file:///')) return fileURLToPath(url)
+  return resolve(decodeURIComponent(url.replace(/^file:(\/\/)?/, '')))
+}
+
+/**
+ * Objects as files in a folder. A file appears under its name whole and durable or not at all: written beside under
+ * another name, fsynced, linked (which fails if the name is taken), folder fsynced.
+ */
+export class FileStore implements ObjectStore {
+  readonly url: string
+  readonly keyStyle = 'nested'
+  readonly capabilities: StoreCapabilities = {
+    createIfAbsent: true,
+    replaceIfMatch: false,
+    metadata: false,
+    streamedMetadata: false,
+    listMetadata: false,
+    verifiesSha256: true,
+  }
+
+  constructor(readonly folder: string) {
+    this.url = pathToFileURL(folder).href
+  }
+
+  async check(): Promise<void> {
+    try {
+      await mkdir(this.folder, { recursive: true })
+      await access(this.folder, constants.W_OK | constants.X_OK)
+    } catch (error) {
+      throw failure(error, this.folder)
+    }
+  }
+
+  async put(key: string, body: () => ObjectBody, options: PutOptions = {}): Promise<ObjectInfo> {
+    const path = this.#path(key)
+    const temporary = join(dirname(path), `${TEMPORARY}${randomBytes(6).toString('hex')}`)
+    try {
+      if (options.ifAbsent && (await exists(path))) throw taken(key, this.url)
+      await mkdir(dirname(path), { recursive: true })
+      await this.#write(temporary, body, options)
+      await publish(temporary, path, options.ifAbsent ?? false, () => taken(key, this.url))
+      await syncFolders(dirname(path), this.folder)
+    } catch (error) {
+      await unlink(temporary).catch(() => undefined)
+      options.signal?.throwIfAborted()
+      throw failure(error, path)
+    }
+    return toInfo(key, await stat(path))
+  }
+
+  async get(
+    key: string,
+    { range, signal }: GetOptions = {},
+  ): Promise<{ info: ObjectInfo; body: ObjectBody } | undefined> {
+    const info = await this.head(key)
+    if (!info) return undefined
+    return { info, body: this.#read(this.#path(key), range?.start ?? 0, range?.end ?? Infinity, signal) }
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    try {
+      const found = await stat(this.#path(key))
+      return found.isFile() ? toInfo(key, found) : undefined
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw failure(error, key)
+    }
+  }
+
+  async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
+    // The folder above the last slash holds everything that can match.
+    const start = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    for await (const key of this.#walk(start)) {
+      signal?.throwIfAborted()
+      if (!key.startsWith(prefix) || (after !== undefined && key <= after)) continue
+      const info = await this.head(key)
+      if (info) yield info
+    }
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    const folders = new Set<string>()
+    for (const key of keys) {
+      try {
+        await unlink(this.#path(key))
+        folders.add(dirname(this.#path(key)))
+      } catch (error) {
+        if (!isAbsent(error)) throw failure(error, key)
+      }
+    }
+    for (const folder of folders) await syncFolders(folder, folder)
+  }
+
+  /** Keys come from a listing or are built by the core, yet none may lead out of the folder. */
+  #path(key: string): string {
+    const path = resolve(this.folder, key)
+    if (!path.startsWith(resolve(this.folder) + sep)) throw new StoreError('permanent', `key ${key} leaves the folder`)
+    return path
+  }
+
+  async #write(path: string, body: () => ObjectBody, { sha256, timestamp, signal }: PutOptions): Promise<void> {
+    const hash = sha256 === undefined ? undefined : createHash('sha256')
+    const handle = await open(path, 'wx', 0o644)
+    try {
+      for await (const piece of body()) {
+        signal?.throwIfAborted()
+        hash?.update(piece)
+        for (let done = 0; done < piece.length;) done += (await handle.write(piece, done)).bytesWritten
+      }
+      if (hash && hash.digest('hex') !== sha256) {
+        throw new StoreError('permanent', `the bytes for ${path} are not those that were announced`)
+      }
+      if (timestamp !== undefined) await handle.utimes(timestamp / 1000, timestamp / 1000)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async *#read(path: string, start: number, end: number, signal: AbortSignal | undefined): ObjectBody {
+    const handle = await open(path, 'r').catch((error: unknown) => {
+      throw failure(error, path)
+    })
+    try {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, Math.max(1, end - start)))
+      for (let at = start; at < end;) {
+        signal?.throwIfAborted()
+        const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - at), at)
+        if (bytesRead === 0) return
+        at += bytesRead
+        yield buffer.subarray(0, bytesRead)
+      }
+    } catch (error) {
+      throw failure(error, path)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** All keys below a folder, in the order of their bytes. */
+  async *#walk(folder: string): AsyncGenerator<string> {
+    let found
+    try {
+      found = await readdir(join(this.folder, folder), { withFileTypes: true })
+    } catch (error) {
+      if (isAbsent(error)) return
+      throw failure(error, folder)
+    }
+    // A folder sorts as its name with the slash that follows it in every key below it.
+    const names = found.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+    for (const name of names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) {
+      if (name.endsWith('/')) yield* this.#walk(folder + name)
+      else if (!name.startsWith(TEMPORARY)) yield folder + name
+      else await this.#removeStale(join(this.folder, folder, name))
+    }
+  }
+
+  async #removeStale(path: string): Promise<void> {
+    const found = await stat(path).catch(() => undefined)
+    if (found && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { force: true })
+  }
+}
+
+/** Gives a file its name; with `exclusive`, only if the name is free. */
+async function publish(from: string, to: string, exclusive: boolean, onTaken: () => Error): Promise<void> {
+  if (!exclusive) {
+    await rename(from, to)
+    return
+  }
+  try {
+    await link(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw onTaken()
+    throw error
+  }
+  await unlink(from)
+}
+
+/** Makes new names durable, from a folder up to the store's own. */
+async function syncFolders(from: string, upTo: string): Promise<void> {
+  for (let folder = from; folder.length >= upTo.length; folder = dirname(folder)) {
+    const handle = await open(folder, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    if (folder === upTo) return
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (error: unknown) => {
+      if (isAbsent(error)) return false
+      throw error
+    },
+  )
+}
+
+function toInfo(key: string, { size, mtimeMs }: Stats): ObjectInfo {
+  return { key, size, timestamp: Math.round(mtimeMs) }
+}
+
+function isAbsent(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOENT' || code === 'ENOTDIR'
+}
+
+function taken(key: string, url: string): WalrustError {
+  return new WalrustError('E_OBJECT_EXISTS', `${key} is in ${url} already`, { storage: url })
+}
+
+const KINDS: Readonly<Record<string, 'auth' | 'missing' | 'permanent'>> = {
+  EACCES: 'auth',
+  EPERM: 'auth',
+  EROFS: 'auth',
+  ENOTDIR: 'missing',
+  ENAMETOOLONG: 'permanent',
+}
+
+/** What is wrong with a disk may pass: it is full, or not mounted. What is wrong with permissions does not by itself. */
+function failure(error: unknown, path: string): Error {
+  if (error instanceof WalrustError || error instanceof StoreError) return error
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === undefined) return error instanceof Error ? error : new Error(String(error))
+  return new StoreError(KINDS[code] ?? 'transient', `${path}: ${message}`, undefined, error)
+}
