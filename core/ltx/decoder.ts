@@ -1,4 +1,4 @@
-import { checksumWords, Crc64, pageChecksum } from '../kernel/kernel.js'
+import { checksumWords, Crc64, frameArea, inflate, pageArea } from '../kernel/kernel.js'
 import { DatabaseChecksum } from './checksum.js'
 import { LtxError } from './errors.js'
 import { isSnapshot, type LtxHeader, type LtxTrailer, readHeader, readTrailer } from './header.js'
@@ -12,12 +12,13 @@ import {
   storedPages,
   TRAILER_SIZE,
 } from './layout.js'
-import { blockBound, findPageFrame, inflateBlock, inflateFrame } from './lz4.js'
+import { blockBound, findPageFrame, FRAME_OVERHEAD, inflateFrame } from './lz4.js'
 import { IndexChecker, pushVarint } from './page-index.js'
 import { VarintReader } from './varint.js'
 
-/** Largest LZ4 frame around a block: header with content size, block size, block and content checksums, end mark. */
-const FRAME_OVERHEAD = 15 + 4 + 4 + 4 + 4
+const FRAME_HEAD = PAGE_HEADER_SIZE + PAGE_SIZE_FIELD
+const frameHead = frameArea.subarray(0, FRAME_HEAD)
+const pageHead = frameArea.subarray(0, PAGE_HEADER_SIZE)
 
 /**
  * Reads one LTX file as it comes in: `push` a piece, then call `next` until it asks for more.
@@ -34,7 +35,7 @@ const FRAME_OVERHEAD = 15 + 4 + 4 + 4 + 4
 export class LtxDecoder {
   page = 0
   data!: Uint8Array
-  /** Checksum of the page at hand, high and low word; 0 unless asked for. */
+  /** Checksum of the page at hand, high and low word; only if asked for. */
   high = 0
   low = 0
 
@@ -52,6 +53,7 @@ export class LtxDecoder {
   #finished = false
   #offset = 0
 
+  #inflated!: Uint8Array
   readonly #crc = new Crc64()
   readonly #varint = new VarintReader()
   readonly #indexEntry: [number, number, number] = [0, 0, 0]
@@ -87,25 +89,38 @@ export class LtxDecoder {
 
   /** Hands over the next piece of the file, which is copied. */
   push(piece: Uint8Array): void {
+    if (this.#error !== undefined) throw this.#error
     if (!this.#asked || this.#finished) throw new LtxError('LTX_USAGE', 'the decoder did not ask for more')
-    const rest = this.#end - this.#at
-    if (rest + piece.length > this.#buffer.length) {
-      const larger = new Uint8Array(rest + piece.length)
-      larger.set(this.#buffer.subarray(this.#at, this.#end))
-      this.#buffer = larger
-      this.#view = new DataView(larger.buffer)
-    } else {
-      this.#buffer.copyWithin(0, this.#at, this.#end)
-    }
-    this.#buffer.set(piece, rest)
-    this.#at = 0
-    this.#end = rest + piece.length
+    this.#makeRoom(piece.length)
+    this.#buffer.set(piece, this.#end)
+    this.#end += piece.length
     this.#asked = false
   }
 
   /** Says that there are no more pieces. */
   finish(): void {
+    if (this.#error !== undefined) throw this.#error
     this.#finished = true
+  }
+
+  /**
+   * Makes room behind what is still to be read. There is always some for the rest of a page frame, so that pieces
+   * smaller than a page neither move the bytes before them nor let the buffer grow each time.
+   */
+  #makeRoom(length: number): void {
+    if (this.#end + length <= this.#buffer.length) return
+    const rest = this.#available()
+    if (rest + length <= this.#buffer.length) {
+      this.#buffer.copyWithin(0, this.#at, this.#end)
+    } else {
+      const largest = this.#header ? blockBound(this.#header.pageSize) + FRAME_OVERHEAD : 0
+      const larger = new Uint8Array(rest + length + HEADER_SIZE + largest)
+      larger.set(this.#buffer.subarray(this.#at, this.#end))
+      this.#buffer = larger
+      this.#view = new DataView(larger.buffer)
+    }
+    this.#at = 0
+    this.#end = rest
   }
 
   next(): 'more' | 'header' | 'page' | 'end' {
@@ -167,6 +182,7 @@ export class LtxDecoder {
     this.#take(HEADER_SIZE)
     this.#header = header
     this.data = new Uint8Array(header.pageSize)
+    this.#inflated = pageArea.subarray(0, header.pageSize)
     this.#seen = new IndexChecker(header.commit, header.pageSize)
     this.#index = new IndexChecker(header.commit, header.pageSize)
     // A snapshot proves its own database checksum; what is not known cannot be compared.
@@ -177,11 +193,8 @@ export class LtxDecoder {
 
   #readPage(): boolean {
     if (this.#available() < PAGE_HEADER_SIZE) return false
-    const buffer = this.#buffer
-    const at = this.#at
-    const v = this.#view
-    const page = v.getUint32(at)
-    const flags = v.getUint16(at + 4)
+    const page = this.#view.getUint32(this.#at)
+    const flags = this.#view.getUint16(this.#at + 4)
     if (page === 0) {
       if (flags !== 0) throw this.#corrupt('page number 0 with flags')
       this.#endPages()
@@ -192,23 +205,33 @@ export class LtxDecoder {
     if (size === 0) return false
     this.#seen.add(page, this.#offset, size)
     this.page = page
-    const hashed = flags & PAGE_FLAG_SIZE ? PAGE_HEADER_SIZE + PAGE_SIZE_FIELD : PAGE_HEADER_SIZE
-    this.#crc.update(buffer.subarray(at, at + hashed))
-    this.#crc.update(this.data)
-    if (this.#checksumming) this.#addChecksum(page)
+    const data = this.#inflated
+    this.#crc.update(flags & PAGE_FLAG_SIZE ? frameHead : pageHead)
+    if (this.#checksumming) {
+      this.#crc.updatePage(page, data)
+      this.high = checksumWords[0]
+      this.low = checksumWords[1]
+      this.#sum.toggle(this.high, this.low)
+    } else {
+      this.#crc.update(data)
+    }
+    this.data.set(data)
     this.#take(size)
     return true
   }
 
-  /** Inflates the block of the page at hand. Returns the size of its frame, 0 if it is not all there yet. */
+  /**
+   * Inflates the block of the page at hand into the kernel's page area, the head of its frame into the frame area.
+   * Returns the size of the frame, 0 if it is not all there yet.
+   */
   #readBlock(): number {
-    const head = PAGE_HEADER_SIZE + PAGE_SIZE_FIELD
-    if (this.#available() < head) return 0
+    if (this.#available() < FRAME_HEAD) return 0
     const size = this.#view.getUint32(this.#at + PAGE_HEADER_SIZE)
     if (size === 0 || size > blockBound(this.header.pageSize)) throw this.#corrupt(`a page of ${size} compressed bytes`)
-    if (this.#available() < head + size) return 0
-    inflateBlock(this.#buffer, this.#at + head, size, this.data)
-    return head + size
+    if (this.#available() < FRAME_HEAD + size) return 0
+    frameArea.set(this.#buffer.subarray(this.#at, this.#at + FRAME_HEAD + size))
+    if (!inflate(FRAME_HEAD, size, this.header.pageSize)) throw this.#corrupt('a page does not inflate to one page')
+    return FRAME_HEAD + size
   }
 
   /** The same for the LZ4 frames of older files. */
@@ -220,15 +243,9 @@ export class LtxDecoder {
       }
       return 0
     }
-    inflateFrame(this.#buffer, frame, this.data)
+    inflateFrame(this.#buffer, frame, this.header.pageSize)
+    pageHead.set(this.#buffer.subarray(this.#at, this.#at + PAGE_HEADER_SIZE))
     return PAGE_HEADER_SIZE + frame.size
-  }
-
-  #addChecksum(page: number): void {
-    pageChecksum(page, this.data)
-    this.high = checksumWords[0]!
-    this.low = checksumWords[1]!
-    this.#sum.toggle(this.high, this.low)
   }
 
   #endPages(): void {

@@ -1,4 +1,5 @@
-import { Crc64 } from '../kernel/kernel.js'
+import { checksumWords, compress, Crc64, frameArea, hold } from '../kernel/kernel.js'
+import { DatabaseChecksum } from './checksum.js'
 import { LtxError } from './errors.js'
 import { checkTrailer, isSnapshot, type LtxHeader, type LtxTrailer, writeHeader } from './header.js'
 import {
@@ -10,26 +11,32 @@ import {
   PAGE_SIZE_FIELD,
   TRAILER_SIZE,
 } from './layout.js'
-import { blockBound, compressBlock } from './lz4.js'
 import { IndexBuilder } from './page-index.js'
 
 const FRAME_HEAD = PAGE_HEADER_SIZE + PAGE_SIZE_FIELD
 
+// A page's frame is put together in the kernel's memory and handed out from there, so that an encoder has no buffers
+// of its own: most files hold few pages, and thousands of them are written.
+const frameHead = frameArea.subarray(0, FRAME_HEAD)
+const frameView = new DataView(frameArea.buffer, frameArea.byteOffset, FRAME_HEAD)
+const header = frameArea.subarray(0, HEADER_SIZE)
+const noPage = new Uint8Array(PAGE_HEADER_SIZE)
+
 /**
- * Writes one LTX file: `begin`, then `page` for each page in ascending order, then `end`. Calls out of order throw
- * `LTX_USAGE`, and after any error the encoder refuses everything: half a file never looks whole.
+ * Writes one LTX file: `begin`, then `page` for each page in ascending order, then `end`. Calls out of order and
+ * impossible arguments throw `LTX_USAGE`, pages of a snapshot that do not have the database checksum its header
+ * announces `LTX_CHECKSUM`; after any error the encoder refuses everything: half a file never looks whole.
  *
  * @param write gets the bytes of the file in order; they are valid only during the call
  */
 export class LtxEncoder {
   #state: 'header' | 'pages' | 'closed' | 'failed' = 'header'
   #header!: LtxHeader
-  #frame!: Uint8Array
-  #frameHead!: Uint8Array
-  #frameView!: DataView
   #lastPage = 0
   #lockPage = 0
   #size = 0
+  #summing = false
+  readonly #sum = new DatabaseChecksum()
   readonly #index = new IndexBuilder()
   readonly #crc = new Crc64()
   readonly #write: (bytes: Uint8Array) => void
@@ -44,16 +51,13 @@ export class LtxEncoder {
   }
 
   /** Writes the header. In a tracked file `header.post` may be left 0 and given to {@link end}. */
-  begin(header: LtxHeader): void {
+  begin(fields: LtxHeader): void {
     this.#enter('header')
-    const bytes = new Uint8Array(HEADER_SIZE)
-    writeHeader(header, bytes)
-    this.#header = { ...header }
-    this.#lockPage = lockPage(header.pageSize)
-    this.#frame = new Uint8Array(FRAME_HEAD + blockBound(header.pageSize))
-    this.#frameHead = this.#frame.subarray(0, FRAME_HEAD)
-    this.#frameView = new DataView(this.#frame.buffer)
-    this.#hashed(bytes)
+    asUsage(() => writeHeader(fields, header))
+    this.#header = { ...fields }
+    this.#lockPage = lockPage(fields.pageSize)
+    this.#summing = isSnapshot(fields) && (fields.checksums === 'tracked' || fields.post !== 0n)
+    this.#hashed(header)
     this.#state = 'pages'
   }
 
@@ -61,13 +65,19 @@ export class LtxEncoder {
   page(page: number, data: Uint8Array): void {
     this.#enter('pages')
     this.#checkPage(page, data)
-    const size = compressBlock(data, this.#frame, FRAME_HEAD)
-    this.#frameView.setUint32(0, page)
-    this.#frameView.setUint16(4, PAGE_FLAG_SIZE)
-    this.#frameView.setUint32(PAGE_HEADER_SIZE, size)
-    this.#crc.update(this.#frameHead)
-    this.#crc.update(data)
-    this.#emit(this.#frame.subarray(0, FRAME_HEAD + size))
+    const held = hold(data)
+    const size = compress(held, FRAME_HEAD)
+    frameView.setUint32(0, page)
+    frameView.setUint16(4, PAGE_FLAG_SIZE)
+    frameView.setUint32(PAGE_HEADER_SIZE, size)
+    this.#crc.update(frameHead)
+    if (this.#summing) {
+      this.#crc.updatePage(page, held)
+      this.#sum.toggle(checksumWords[0], checksumWords[1])
+    } else {
+      this.#crc.update(held)
+    }
+    this.#emit(frameArea.subarray(0, FRAME_HEAD + size))
     this.#index.add(page, FRAME_HEAD + size)
     this.#lastPage = page
     this.#state = 'pages'
@@ -78,24 +88,37 @@ export class LtxEncoder {
    *
    * @param post database checksum after the file; only for a tracked file, if the header did not have it
    */
-  end(post: bigint = this.#header.post): LtxTrailer {
+  end(post?: bigint): LtxTrailer {
     this.#enter('pages')
-    const { checksums, commit } = this.#header
-    if (isSnapshot(this.#header) && this.#next() <= commit) {
-      throw new LtxError('LTX_USAGE', `a snapshot of ${commit} pages ends after page ${this.#lastPage}`)
+    if (isSnapshot(this.#header) && this.#next() <= this.#header.commit) {
+      throw new LtxError('LTX_USAGE', `a snapshot of ${this.#header.commit} pages ends after page ${this.#lastPage}`)
     }
-    this.#hashed(new Uint8Array(PAGE_HEADER_SIZE))
+    const trailer = { post: this.#postFor(post), fileChecksum: CHECKSUM_FLAG }
+    asUsage(() => checkTrailer(trailer, this.#header))
+    this.#hashed(noPage)
     this.#index.write((bytes) => this.#hashed(bytes))
     const bytes = new Uint8Array(TRAILER_SIZE)
     const view = new DataView(bytes.buffer)
-    view.setBigUint64(0, checksums === 'tracked' ? post : 0n)
+    view.setBigUint64(0, trailer.post)
     this.#crc.update(bytes.subarray(0, 8))
-    const trailer = { post: view.getBigUint64(0), fileChecksum: this.#crc.digest() | CHECKSUM_FLAG }
-    checkTrailer(trailer, this.#header)
+    trailer.fileChecksum |= this.#crc.digest()
     view.setBigUint64(8, trailer.fileChecksum)
     this.#emit(bytes)
     this.#state = 'closed'
     return trailer
+  }
+
+  /** The trailer's database checksum: as announced, as given now, and as the pages say, where each is known. */
+  #postFor(given: bigint | undefined): bigint {
+    const { checksums, post: announced } = this.#header
+    const post = given ?? announced
+    if (post !== announced && (checksums === 'portable' || announced !== 0n)) {
+      throw new LtxError('LTX_USAGE', 'the database checksum after the file is not the one its header announced')
+    }
+    if (this.#summing && post !== this.#sum.value) {
+      throw new LtxError('LTX_CHECKSUM', 'the pages of the snapshot do not have the database checksum it states')
+    }
+    return checksums === 'tracked' ? post : 0n
   }
 
   /** The page a snapshot has to go on with. */
@@ -107,7 +130,9 @@ export class LtxEncoder {
     const usage = (message: string) => new LtxError('LTX_USAGE', message)
     const { commit, pageSize } = this.#header
     if (data.length !== pageSize) throw usage(`page of ${data.length} bytes in a file of ${pageSize}-byte pages`)
-    if (page > commit || page < 1) throw usage(`page ${page} of a database of ${commit} pages`)
+    if (!Number.isInteger(page) || page > commit || page < 1) {
+      throw usage(`page ${page} of a database of ${commit} pages`)
+    }
     if (page === this.#lockPage) throw usage(`page ${page} is the lock page`)
     if (isSnapshot(this.#header)) {
       if (page !== this.#next()) throw usage(`a snapshot goes on with page ${this.#next()}, not ${page}`)
@@ -131,5 +156,14 @@ export class LtxEncoder {
   #enter(expected: 'header' | 'pages'): void {
     if (this.#state !== expected) throw new LtxError('LTX_USAGE', `the encoder is ${this.#state}, not at ${expected}`)
     this.#state = 'failed'
+  }
+}
+
+/** What would be damage in a file that is read is a mistake of the caller in one that is written. */
+function asUsage(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    throw error instanceof LtxError ? new LtxError('LTX_USAGE', error.message) : error
   }
 }

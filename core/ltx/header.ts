@@ -54,6 +54,7 @@ export function isSnapshot(header: Pick<LtxHeader, 'minTxid'>): boolean {
 }
 
 const MAX_U32 = 0xffffffff
+const MAX_U64 = 0xffffffffffffffffn
 
 function check(condition: boolean, message: string): void {
   if (!condition) throw new LtxError('LTX_CORRUPT', `LTX header: ${message}`)
@@ -63,29 +64,41 @@ function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0
 }
 
+function isWord(value: number): boolean {
+  return isCount(value) && value <= MAX_U32
+}
+
 function isChecksum(value: bigint): boolean {
   return value >> 63n === 1n
 }
 
+const EMPTY = 'an empty database has only the top bit as its checksum'
+
 /** Throws {@link LtxError} `LTX_CORRUPT` if the fields contradict the format or each other. */
 export function validateHeader(h: LtxHeader): void {
-  check(isPageSize(h.pageSize), `page size ${h.pageSize} is not a power of two from 512 to 65536`)
-  check(isCount(h.commit) && h.commit <= MAX_U32, `database size of ${h.commit} pages`)
+  check(
+    Number.isInteger(h.pageSize) && isPageSize(h.pageSize),
+    `page size ${h.pageSize} is not a power of two from 512 to 65536`,
+  )
+  check(isWord(h.commit), `database size of ${h.commit} pages`)
   check(isCount(h.minTxid) && isCount(h.maxTxid), 'transaction id beyond 2^53')
   check(h.minTxid >= 1 && h.minTxid <= h.maxTxid, `transaction ids ${h.minTxid} to ${h.maxTxid}`)
   check(Number.isSafeInteger(h.timestamp), 'timestamp beyond 2^53')
-  check(isCount(h.walOffset) && isCount(h.walSize), 'negative WAL offset or size')
+  check(isCount(h.walOffset) && isCount(h.walSize), 'WAL offset or size negative or beyond 2^53')
+  check(isWord(h.walSalt1) && isWord(h.walSalt2), 'WAL salts that are not 32-bit numbers')
   check(
     h.walOffset > 0 || (h.walSize === 0 && h.walSalt1 === 0 && h.walSalt2 === 0),
     'WAL size or salts without offset',
   )
+  check(h.nodeId >= 0n && h.nodeId <= MAX_U64, 'node id that is not a 64-bit number')
   check(h.pre === 0n || isChecksum(h.pre), 'checksum before the file lacks its top bit')
   check(h.post === 0n || isChecksum(h.post), 'checksum after the file lacks its top bit')
+  if (h.commit === 0) check(h.post === 0n || h.post === CHECKSUM_FLAG, EMPTY)
   if (isSnapshot(h)) check(h.pre === 0n, 'a snapshot has no checksum before it')
   else if (h.checksums === 'tracked') check(h.pre !== 0n, 'a tracked file needs the checksum before it')
 }
 
-/** Writes the 100 header bytes into `out`. */
+/** Writes the 100 header bytes into `out`. Errors: as {@link validateHeader}. */
 export function writeHeader(h: LtxHeader, out: Uint8Array): void {
   validateHeader(h)
   const v = new DataView(out.buffer, out.byteOffset, HEADER_SIZE)
@@ -127,7 +140,9 @@ export function readHeader(bytes: Uint8Array): LtxHeader {
   const portable = (flags & FLAG_NO_CHECKSUM) !== 0
   const native = v.getBigUint64(HEADER.preApply)
   if (portable) check(native === 0n, 'checksum given in a file that says it has none')
+  // Whatever else a writer keeps in the reserved bytes is its own affair.
   const chained = portable && v.getUint32(HEADER.chainTag) === CHAIN_TAG
+  if (chained) check(v.getBigUint64(HEADER.chainPost) !== 0n, 'a checksum chain without the checksum after the file')
   const header: LtxHeader = {
     pageSize: v.getUint32(HEADER.pageSize),
     commit: v.getUint32(HEADER.commit),
@@ -166,6 +181,6 @@ export function checkTrailer(trailer: LtxTrailer, header: LtxHeader): void {
   }
   if (!isChecksum(trailer.fileChecksum)) throw fail('file checksum is missing or lacks its top bit')
   if (header.commit === 0 && header.checksums === 'tracked' && trailer.post !== CHECKSUM_FLAG) {
-    throw fail('an empty database has only the top bit as its checksum')
+    throw fail(EMPTY)
   }
 }

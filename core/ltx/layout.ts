@@ -46,7 +46,7 @@ export const MAX_PAGE_SIZE = 65536
 
 /** Whether SQLite can have pages of that size: a power of two from 512 to 65536 bytes. */
 export function isPageSize(size: number): boolean {
-  return size >= MIN_PAGE_SIZE && size <= MAX_PAGE_SIZE && (size & (size - 1)) === 0
+  return Number.isInteger(size) && size >= MIN_PAGE_SIZE && size <= MAX_PAGE_SIZE && (size & (size - 1)) === 0
 }
 
 /** Number of the page that SQLite reserves for locks. */

@@ -1,98 +1,26 @@
 /**
- * LZ4 for pages. Blocks are compressed and inflated by lz4_flex in WebAssembly (lz4-wasm-nodejs), called through its
- * raw exports: its public functions make a new buffer for every page, and that garbage is what makes memory grow at
- * high commit rates. LZ4 frames, which Litestream wrote up to 0.5.15, are unwrapped here and inflated block by block.
+ * What LTX needs of LZ4: the bound of a block, and the LZ4 frames that Litestream wrote up to 0.5.15. The blocks
+ * themselves are compressed and inflated in the kernel.
  */
-import lz4 from 'lz4-wasm-nodejs'
+import { frameArea, inflate, pageArea } from '../kernel/kernel.js'
 import { LtxError } from './errors.js'
-
-/** The raw exports of lz4-wasm-nodejs 0.9.2. Results are `(pointer, length)` at `ret`; inputs are freed by the callee. */
-interface RawLz4 {
-  memory: { buffer: ArrayBuffer }
-  compress(ret: number, pointer: number, length: number): void
-  decompress(ret: number, pointer: number, length: number): void
-  __wbindgen_add_to_stack_pointer(bytes: number): number
-  __wbindgen_malloc(length: number): number
-  __wbindgen_free(pointer: number, length: number): void
-}
-
-const raw = (lz4 as unknown as { __wasm: RawLz4 }).__wasm
-
-let bytes = new Uint8Array(raw.memory.buffer)
-let view = new DataView(raw.memory.buffer)
-
-/** The module's memory moves when it grows; look again after every call into it. */
-function refresh(): void {
-  if (bytes.buffer === raw.memory.buffer) return
-  bytes = new Uint8Array(raw.memory.buffer)
-  view = new DataView(raw.memory.buffer)
-}
-
-/** The library puts the inflated size, little-endian, in front of each block. LTX stores the block alone. */
-const SIZE_PREFIX = 4
+import { xxHash32 } from './xxhash32.js'
 
 /** Largest block that `size` bytes can become. */
 export function blockBound(size: number): number {
   return size + Math.floor(size / 255) + 16
 }
 
-/**
- * Compresses `page` into one LZ4 block at `out[at…]`.
- *
- * @returns size of the block in bytes, at most {@link blockBound} of the page size
- */
-export function compressBlock(page: Uint8Array, out: Uint8Array, at: number): number {
-  const ret = raw.__wbindgen_add_to_stack_pointer(-16)
-  const input = raw.__wbindgen_malloc(page.length)
-  refresh()
-  bytes.set(page, input)
-  raw.compress(ret, input, page.length)
-  refresh()
-  const pointer = view.getUint32(ret, true)
-  const length = view.getUint32(ret + 4, true)
-  out.set(bytes.subarray(pointer + SIZE_PREFIX, pointer + length), at)
-  raw.__wbindgen_free(pointer, length)
-  raw.__wbindgen_add_to_stack_pointer(16)
-  return length - SIZE_PREFIX
-}
-
-/**
- * Inflates one LZ4 block, `from[at … at+size]`, which must give exactly `page.length` bytes.
- * Errors: {@link LtxError} `LTX_CORRUPT`.
- */
-export function inflateBlock(from: Uint8Array, at: number, size: number, page: Uint8Array): void {
-  const ret = raw.__wbindgen_add_to_stack_pointer(-16)
-  let good = false
-  try {
-    const input = raw.__wbindgen_malloc(size + SIZE_PREFIX)
-    refresh()
-    view.setUint32(input, page.length, true)
-    bytes.set(from.subarray(at, at + size), input + SIZE_PREFIX)
-    raw.decompress(ret, input, size + SIZE_PREFIX)
-    refresh()
-    const pointer = view.getUint32(ret, true)
-    const length = view.getUint32(ret + 4, true)
-    const refused = view.getUint32(ret + 12, true) !== 0
-    if (!refused) {
-      good = length === page.length
-      if (good) page.set(bytes.subarray(pointer, pointer + length))
-      raw.__wbindgen_free(pointer, length)
-    }
-  } catch {
-    // A trap: the library's own bounds checks stopped it. The page is as bad as one it refuses.
-  } finally {
-    raw.__wbindgen_add_to_stack_pointer(16)
-  }
-  if (!good) throw new LtxError('LTX_CORRUPT', 'a page does not inflate to one page')
-}
-
 const FRAME_MAGIC = 0x184d2204
-const FRAME_FLAGS = { dictionary: 0x01, contentChecksum: 0x04, contentSize: 0x08, blockChecksum: 0x10 }
+const FRAME_FLAGS = { dictionary: 0x01, reserved: 0x02, contentChecksum: 0x04, contentSize: 0x08, blockChecksum: 0x10 }
 const FRAME_VERSION_MASK = 0xc0
 const FRAME_VERSION = 0x40
 const BLOCK_STORED = 0x80000000
 
-/** Sizes and places inside an LZ4 frame that holds one page. */
+/** Largest LZ4 frame around a block: header with content size, block size, block and content checksums, end mark. */
+export const FRAME_OVERHEAD = 15 + 4 + 4 + 4 + 4
+
+/** Sizes and places inside an LZ4 frame that holds one page; a size of 0 where there is no such thing. */
 export interface PageFrame {
   /** Bytes of the whole frame. */
   size: number
@@ -101,44 +29,73 @@ export interface PageFrame {
   blockSize: number
   /** The block is not compressed. */
   stored: boolean
+  /** Where the checksum of the block as it stands is. */
+  blockChecksum: number
+  /** Where the checksum of the page is. */
+  contentChecksum: number
+}
+
+function corrupt(message: string): LtxError {
+  return new LtxError('LTX_CORRUPT', `LZ4 frame: ${message}`)
 }
 
 /**
  * Looks at an LZ4 frame that starts at `from[at]`. A page is at most 64 KiB and therefore always a single block.
- * The frame's own checksums are not verified: the file checksum covers the inflated page.
  *
  * @returns `undefined` if `end` comes before the frame's end. Errors: {@link LtxError} `LTX_CORRUPT`.
  */
 export function findPageFrame(from: Uint8Array, at: number, end: number, pageSize: number): PageFrame | undefined {
   const v = new DataView(from.buffer, from.byteOffset, from.length)
-  const corrupt = (message: string) => new LtxError('LTX_CORRUPT', `LZ4 frame: ${message}`)
   if (end - at < 6) return undefined
   if (v.getUint32(at, true) !== FRAME_MAGIC) throw corrupt('no magic number')
   const flags = v.getUint8(at + 4)
   if ((flags & FRAME_VERSION_MASK) !== FRAME_VERSION) throw corrupt('unknown version')
-  if (flags & FRAME_FLAGS.dictionary) throw corrupt('needs a dictionary')
-  let next = at + 6 + (flags & FRAME_FLAGS.contentSize ? 8 : 0) + 1
-  if (end - next < 4) return undefined
-  const field = v.getUint32(next, true)
+  if (flags & (FRAME_FLAGS.dictionary | FRAME_FLAGS.reserved)) throw corrupt('needs a dictionary')
+  const descriptor = at + 6 + (flags & FRAME_FLAGS.contentSize ? 8 : 0)
+  const start = descriptor + 1
+  if (end - start < 4) return undefined
+  if (((xxHash32(from.subarray(at + 4, descriptor)) >>> 8) & 0xff) !== from[descriptor]) {
+    throw corrupt('its header does not have the checksum it states')
+  }
+  if (flags & FRAME_FLAGS.contentSize && v.getBigUint64(at + 6, true) !== BigInt(pageSize)) {
+    throw corrupt('its content is not one page long')
+  }
+  const field = v.getUint32(start, true)
   const blockSize = field & ~BLOCK_STORED
   const stored = (field & BLOCK_STORED) !== 0
   if (blockSize === 0 || blockSize > blockBound(pageSize)) throw corrupt(`block of ${blockSize} bytes for a page`)
-  const block = next + 4
-  next = block + blockSize + (flags & FRAME_FLAGS.blockChecksum ? 4 : 0)
-  if (end - next < 4) return undefined
-  if (v.getUint32(next, true) !== 0) throw corrupt('more than one block for a page')
-  next += 4 + (flags & FRAME_FLAGS.contentChecksum ? 4 : 0)
+  const block = start + 4
+  const mark = block + blockSize + (flags & FRAME_FLAGS.blockChecksum ? 4 : 0)
+  if (end - mark < 4) return undefined
+  if (v.getUint32(mark, true) !== 0) throw corrupt('more than one block for a page')
+  const next = mark + 4 + (flags & FRAME_FLAGS.contentChecksum ? 4 : 0)
   if (end < next) return undefined
-  return { size: next - at, block, blockSize, stored }
+  return {
+    size: next - at,
+    block,
+    blockSize,
+    stored,
+    blockChecksum: flags & FRAME_FLAGS.blockChecksum ? block + blockSize : 0,
+    contentChecksum: flags & FRAME_FLAGS.contentChecksum ? mark + 4 : 0,
+  }
 }
 
-/** Inflates the page inside a frame found by {@link findPageFrame}. */
-export function inflateFrame(from: Uint8Array, frame: PageFrame, page: Uint8Array): void {
-  if (!frame.stored) {
-    inflateBlock(from, frame.block, frame.blockSize, page)
-  } else if (frame.blockSize === page.length) {
-    page.set(from.subarray(frame.block, frame.block + frame.blockSize))
+/** Inflates the page inside a frame found by {@link findPageFrame} into the kernel's page area and checks it. */
+export function inflateFrame(from: Uint8Array, frame: PageFrame, pageSize: number): void {
+  const v = new DataView(from.buffer, from.byteOffset, from.length)
+  const block = from.subarray(frame.block, frame.block + frame.blockSize)
+  if (frame.blockChecksum > 0 && v.getUint32(frame.blockChecksum, true) !== xxHash32(block)) {
+    throw corrupt('its block does not have the checksum it states')
+  }
+  if (frame.stored) {
+    if (frame.blockSize !== pageSize) throw corrupt('a stored page is not one page long')
+    pageArea.set(block)
   } else {
-    throw new LtxError('LTX_CORRUPT', 'a stored page is not one page long')
+    frameArea.set(block)
+    if (!inflate(0, frame.blockSize, pageSize)) throw corrupt('a page does not inflate to one page')
+  }
+  const page = pageArea.subarray(0, pageSize)
+  if (frame.contentChecksum > 0 && v.getUint32(frame.contentChecksum, true) !== xxHash32(page)) {
+    throw corrupt('the page does not have the checksum it states')
   }
 }

@@ -1,69 +1,86 @@
+import { frameArea } from '../kernel/kernel.js'
 import { LtxError } from './errors.js'
 import { HEADER_SIZE, INDEX_SIZE_FIELD, lockPage, PAGE_HEADER_SIZE, TRAILER_SIZE } from './layout.js'
+import { blockBound, FRAME_OVERHEAD } from './lz4.js'
 import { MAX_VARINT, VarintReader, writeVarint } from './varint.js'
 
-const CHUNK = 64 * 1024
+function corrupt(message: string): LtxError {
+  return new LtxError('LTX_CORRUPT', message)
+}
+
+const FIRST_CHUNK = 64
+const LARGEST_CHUNK = 64 * 1024
 
 /**
  * The page index of a file in the making. Kept as differences (about three bytes a page), because a snapshot of a
- * large database has an entry for every page of it.
+ * large database has an entry for every page of it; in chunks that begin small, because most files hold few pages.
  */
 export class IndexBuilder {
   #chunks: Uint8Array[] = []
-  #used = CHUNK
+  #chunk: Uint8Array = new Uint8Array(FIRST_CHUNK)
+  #used = 0
   #lastPage = 0
 
   /** Adds the next page and the size of its frame, header included, in bytes. */
   add(page: number, frameSize: number): void {
-    if (this.#used + 2 * MAX_VARINT > CHUNK) {
-      this.#chunks.push(new Uint8Array(CHUNK))
+    if (this.#used + 2 * MAX_VARINT > this.#chunk.length) {
+      this.#chunks.push(this.#chunk.subarray(0, this.#used))
+      this.#chunk = new Uint8Array(Math.min(2 * this.#chunk.length, LARGEST_CHUNK))
       this.#used = 0
     }
-    const chunk = this.#chunks[this.#chunks.length - 1]
-    const next = writeVarint(page - this.#lastPage, chunk, this.#used)
-    this.#used = writeVarint(frameSize, chunk, next)
+    const next = writeVarint(page - this.#lastPage, this.#chunk, this.#used)
+    this.#used = writeVarint(frameSize, this.#chunk, next)
     this.#lastPage = page
   }
 
-  /** Writes the index as it stands in a file: entries, the ending zero, and their size in eight bytes. */
+  /**
+   * Writes the index as it stands in a file: entries, the ending zero, and their size in eight bytes.
+   * What `out` gets is valid only during the call.
+   */
   write(out: (bytes: Uint8Array) => void): void {
-    const buffer = new Uint8Array(4096)
+    const buffer = frameArea
     const number = new VarintReader()
-    let [page, offset, size, used, pending] = [0, HEADER_SIZE, 0, 0, -1]
+    let [page, offset, size, used, step] = [0, HEADER_SIZE, 0, 0, 0]
     const flush = () => {
       out(buffer.subarray(0, used))
       size += used
       used = 0
     }
-    this.#chunks.forEach((chunk, i) => {
-      const end = i === this.#chunks.length - 1 ? this.#used : CHUNK
-      for (let at = 0; at < end; at++) {
-        // A zero difference cannot be: what is left of a chunk that had no room for one more entry.
-        if (pending < 0 && !number.partial && chunk[at] === 0) break
-        if (!number.push(chunk[at])) continue
-        if (pending < 0) {
-          pending = number.value
+    for (const chunk of [...this.#chunks, this.#chunk.subarray(0, this.#used)]) {
+      for (const byte of chunk) {
+        if (!number.push(byte)) continue
+        if (step === 0) {
+          step = number.value
           continue
         }
-        page += pending
-        pending = -1
+        page += step
+        step = 0
         used = writeVarint(page, buffer, used)
         used = writeVarint(offset, buffer, used)
         used = writeVarint(number.value, buffer, used)
         offset += number.value
         if (used + 3 * MAX_VARINT > buffer.length) flush()
       }
-    })
+    }
     buffer[used++] = 0
     flush()
-    new DataView(buffer.buffer).setBigUint64(0, BigInt(size))
-    out(buffer.subarray(0, INDEX_SIZE_FIELD))
+    const field = new Uint8Array(INDEX_SIZE_FIELD)
+    new DataView(field.buffer).setBigUint64(0, BigInt(size))
+    out(field)
   }
 }
 
+/** Mixes a word into a 32-bit hash, as MurmurHash3 does: two hashes or two words that differ never meet in one step. */
+function mix(hash: number, word: number, factor: number): number {
+  const scrambled = Math.imul(word, factor)
+  const mixed = hash ^ Math.imul((scrambled << 15) | (scrambled >>> 17), 0x1b873593)
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0
+}
+
 /**
- * Checks entries of an index one after the other: pages ascend and lie in the database, frames follow each other
- * without overlap. What was seen is folded into a fingerprint, to compare an index with the pages actually there.
+ * Checks entries of an index one after the other: pages ascend and lie in the database, each frame starts where the
+ * one before ends, none is larger than a page can make it. Pages and sizes, which therefore say it all, are folded
+ * into a 64-bit fingerprint, to compare an index with the pages actually there without keeping either.
  */
 export class IndexChecker {
   count = 0
@@ -72,26 +89,34 @@ export class IndexChecker {
   #lastPage = 0
   #nextOffset = HEADER_SIZE
   readonly #lockPage: number
+  readonly #largest: number
 
   constructor(
     readonly commit: number,
     pageSize: number,
   ) {
     this.#lockPage = lockPage(pageSize)
+    this.#largest = PAGE_HEADER_SIZE + blockBound(pageSize) + FRAME_OVERHEAD
+  }
+
+  /** Where the frame after the last one starts, in bytes. */
+  get nextOffset(): number {
+    return this.#nextOffset
   }
 
   /** Takes the next entry. Errors: {@link LtxError} `LTX_CORRUPT`. */
   add(page: number, offset: number, size: number): void {
-    const corrupt = (message: string) => new LtxError('LTX_CORRUPT', message)
     if (page <= this.#lastPage) throw corrupt(`page ${page} comes after page ${this.#lastPage}`)
     if (page > this.commit) throw corrupt(`page ${page} of a database of ${this.commit} pages`)
     if (page === this.#lockPage) throw corrupt(`page ${page} is the lock page`)
-    if (offset < this.#nextOffset || size <= PAGE_HEADER_SIZE) throw corrupt(`page ${page} lies at an impossible place`)
+    if (offset !== this.#nextOffset || size <= PAGE_HEADER_SIZE || size > this.#largest) {
+      throw corrupt(`page ${page} in ${size} bytes at ${offset} cannot be`)
+    }
     this.#lastPage = page
     this.#nextOffset = offset + size
     this.count++
-    this.#a = Math.imul(this.#a ^ page, 0x01000193) ^ offset
-    this.#b = Math.imul(this.#b ^ size, 0x5bd1e995) + offset / 0x100000000 + page
+    this.#a = mix(mix(this.#a, page, 0xcc9e2d51), size, 0xcc9e2d51)
+    this.#b = mix(mix(this.#b, size, 0x85ebca6b), page, 0x85ebca6b)
   }
 
   /** Whether both saw the same entries in the same order. */
@@ -115,28 +140,35 @@ export function indexLength(tail: Uint8Array, fileSize: number): number {
   const v = new DataView(tail.buffer, tail.byteOffset + tail.length - need)
   const size = Number(v.getBigUint64(0))
   if (size < 1 || size > fileSize - HEADER_SIZE - PAGE_HEADER_SIZE - need) {
-    throw new LtxError('LTX_CORRUPT', `page index of ${size} bytes in a file of ${fileSize}`)
+    throw corrupt(`page index of ${size} bytes in a file of ${fileSize}`)
   }
   return size + need
 }
 
 /**
- * Reads the entries of a page index from the bytes that {@link indexLength} names, and checks each.
- * Errors: {@link LtxError} `LTX_CORRUPT`.
+ * Reads the entries of a page index from the bytes that {@link indexLength} names, and checks each. With the size of
+ * the file in bytes it also checks that the pages fill the file up to the index.
+ * Errors: {@link LtxError} `LTX_CORRUPT`, `LTX_TRUNCATED`.
  */
 export function* readIndex(
   bytes: Uint8Array,
-  database: { commit: number; pageSize: number },
+  file: { commit: number; pageSize: number; fileSize?: number },
 ): Generator<IndexEntry, void, void> {
-  const checker = new IndexChecker(database.commit, database.pageSize)
+  const end = bytes.length - INDEX_SIZE_FIELD - TRAILER_SIZE
+  if (indexLength(bytes, Infinity) !== bytes.length)
+    throw corrupt(`page index is not ${end} bytes long as it should be`)
+  const checker = new IndexChecker(file.commit, file.pageSize)
   const number = new VarintReader()
   const entry: number[] = []
-  const end = bytes.length - INDEX_SIZE_FIELD - TRAILER_SIZE
   for (let at = 0; at < end; at++) {
     if (!pushVarint(number, bytes[at])) continue
     entry.push(number.value)
     if (entry[0] === 0) {
-      if (at !== end - 1) throw new LtxError('LTX_CORRUPT', 'the page index ends before its stated size')
+      if (at !== end - 1) throw corrupt('the page index ends before its stated size')
+      const pagesEnd = checker.nextOffset + PAGE_HEADER_SIZE
+      if (file.fileSize !== undefined && pagesEnd + bytes.length !== file.fileSize) {
+        throw corrupt(`the page index ends at page data of ${pagesEnd} bytes in a file of ${file.fileSize}`)
+      }
       return
     }
     if (entry.length < 3) continue
@@ -144,7 +176,7 @@ export function* readIndex(
     checker.add(page, offset, size)
     yield { page, offset, size }
   }
-  throw new LtxError('LTX_CORRUPT', 'the page index does not end')
+  throw corrupt('the page index does not end')
 }
 
 /** {@link VarintReader.push} with its errors as {@link LtxError}. */
@@ -152,6 +184,6 @@ export function pushVarint(number: VarintReader, byte: number): boolean {
   try {
     return number.push(byte)
   } catch (error) {
-    throw new LtxError('LTX_CORRUPT', `page index: ${(error as Error).message}`)
+    throw corrupt(`page index: ${(error as Error).message}`)
   }
 }
