@@ -1,7 +1,8 @@
 import { LtxDecoder } from './decoder.js'
 import { LtxEncoder } from './encoder.js'
 import { LtxError } from './errors.js'
-import { type ChecksumMode, isSnapshot, type LtxHeader } from './header.js'
+import { type ChecksumMode, type LtxHeader } from './header.js'
+import { lockPage } from './layout.js'
 
 /** The bytes of an LTX file, in pieces of any size. A piece may be reused by its source once the next is asked for. */
 export type LtxSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
@@ -9,6 +10,8 @@ export type LtxSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 /** A file being read page by page. Only crossing from one piece to the next is asynchronous. */
 class Cursor {
   readonly decoder = new LtxDecoder()
+  /** Pages beyond this are void: a newer file made the database so small in between. */
+  limit = Infinity
   readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>
 
   /** @param age 0 for the oldest of the files */
@@ -96,8 +99,11 @@ export interface MergeOptions {
   drain?: () => Promise<void> | void
 }
 
+function usage(message: string): LtxError {
+  return new LtxError('LTX_USAGE', `cannot merge: ${message}`)
+}
+
 function joined(headers: LtxHeader[], options: MergeOptions): LtxHeader {
-  const usage = (message: string) => new LtxError('LTX_USAGE', `cannot merge: ${message}`)
   if (headers.length === 0) throw usage('no files')
   const [first, last] = [headers[0], headers[headers.length - 1]]
   for (let i = 1; i < headers.length; i++) {
@@ -105,8 +111,7 @@ function joined(headers: LtxHeader[], options: MergeOptions): LtxHeader {
     if (a.pageSize !== b.pageSize) throw usage(`pages of ${a.pageSize} and of ${b.pageSize} bytes`)
     if (b.minTxid > a.maxTxid + 1) throw usage(`nothing holds transactions ${a.maxTxid + 1} to ${b.minTxid - 1}`)
     if (b.maxTxid <= a.maxTxid) throw usage(`transaction ${b.maxTxid} comes after ${a.maxTxid}`)
-    const meet = b.minTxid === a.maxTxid + 1 && a.post !== 0n && b.pre !== 0n
-    if (meet && a.post !== b.pre) throw usage(`transaction ${b.minTxid} does not continue ${a.maxTxid}`)
+    checkChain(a, b)
   }
   const checksums = options.checksums ?? last.checksums
   const post = last.post || (options.post ?? 0n)
@@ -116,10 +121,67 @@ function joined(headers: LtxHeader[], options: MergeOptions): LtxHeader {
     checksums,
     pre: checksums === 'portable' && post === 0n ? 0n : first.pre,
     post,
-    nodeId: 0n,
   }
-  if (headers.length > 1) Object.assign(merged, { walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0 })
-  return merged
+  const several = { walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0, nodeId: 0n }
+  return headers.length > 1 ? { ...merged, ...several } : merged
+}
+
+/** Where one file begins right after another, the database must be what that one left, if both say so. */
+function checkChain(a: LtxHeader, b: LtxHeader): void {
+  const meet = b.minTxid === a.maxTxid + 1 && a.post !== 0n && b.pre !== 0n
+  if (meet && a.post !== b.pre) throw usage(`transaction ${b.minTxid} does not continue ${a.maxTxid}`)
+}
+
+/** How many pages to write, at most, without giving the caller a chance to write them out. */
+const FILL_RUN = 1024
+
+/**
+ * What applying the files one after the other would leave, written as one file. Of each page that is its newest
+ * version; of what a shrink had cut off nothing, even if the database grew again: a page that came back and that no
+ * later file holds is all zeros then. (SQLite itself writes every page by which a database grows.)
+ */
+class Result {
+  readonly #encoder: LtxEncoder
+  readonly #lockPage: number
+  readonly #zeros: Uint8Array
+  #last = 0
+
+  /** @param smallest size of the database, in pages, when it was smallest */
+  constructor(
+    write: (bytes: Uint8Array) => void,
+    readonly header: LtxHeader,
+    readonly smallest: number,
+    readonly drain: MergeOptions['drain'],
+  ) {
+    this.#encoder = new LtxEncoder(write)
+    this.#encoder.begin(header)
+    this.#lockPage = lockPage(header.pageSize)
+    this.#zeros = new Uint8Array(header.pageSize)
+  }
+
+  /** Whether pages up to `page` have to be zeroed first. */
+  gapBefore(page: number): boolean {
+    return page > Math.max(this.#last, this.smallest) + 1
+  }
+
+  async fill(end: number): Promise<void> {
+    for (let page = Math.max(this.#last, this.smallest) + 1; page < end; page++) {
+      if (page !== this.#lockPage) this.page(page, this.#zeros)
+      if (page % FILL_RUN === 0) await this.drain?.()
+    }
+  }
+
+  /** Takes a page, if it is the newest version: those come first. */
+  page(page: number, data: Uint8Array): void {
+    if (page === this.#last) return
+    this.#encoder.page(page, data)
+    this.#last = page
+  }
+
+  async end(post: bigint | undefined): Promise<void> {
+    if (this.gapBefore(this.header.commit + 1)) await this.fill(this.header.commit + 1)
+    this.#encoder.end(post)
+  }
 }
 
 /**
@@ -128,8 +190,8 @@ function joined(headers: LtxHeader[], options: MergeOptions): LtxHeader {
  *
  * @param sources oldest first; overlaps are fine, gaps are not
  * @param write gets the bytes of the result; they are valid only during the call
- * @returns the header of the result. Errors: {@link LtxError} `LTX_USAGE` for files that do not go together, and
- * everything the decoder throws.
+ * @returns the header of the result, as a decoder would give it. Errors: {@link LtxError} `LTX_USAGE` for files that
+ * do not go together, and everything the decoder throws.
  */
 export async function mergeLtx(
   sources: Iterable<LtxSource>,
@@ -138,33 +200,49 @@ export async function mergeLtx(
 ): Promise<LtxHeader> {
   const cursors = [...sources].map((source, age) => new Cursor(source, age))
   try {
-    const headers: LtxHeader[] = []
-    for (const cursor of cursors) headers.push(await cursor.readHeader())
-    const header = joined(headers, options)
-    const encoder = new LtxEncoder(write)
-    encoder.begin(header)
-
-    const queue = new Queue()
-    for (const cursor of cursors) if (await advance(cursor, options)) queue.add(cursor)
-    let written = 0
-    for (let cursor = queue.first; cursor; cursor = queue.first) {
-      const { decoder } = cursor
-      if (decoder.page !== written && decoder.page <= header.commit) {
-        written = decoder.page
-        encoder.page(written, decoder.data)
-      }
-      const step = decoder.next()
-      if (step === 'page' || (step === 'more' && (await advance(cursor, options)))) queue.settle()
-      else queue.drop()
-    }
-    const newest = cursors[cursors.length - 1].decoder.header
-    if (header.post === 0n) header.post = newest.post
-    checkResult(header, newest)
-    encoder.end(header.post)
-    return header
+    return await mergeCursors(cursors, write, options)
   } finally {
-    for (const cursor of cursors) await cursor.close()
+    // One source that cannot be closed must neither keep the others open nor hide what went wrong before.
+    await Promise.allSettled(cursors.map((cursor) => cursor.close()))
   }
+}
+
+async function mergeCursors(
+  cursors: Cursor[],
+  write: (bytes: Uint8Array) => void,
+  options: MergeOptions,
+): Promise<LtxHeader> {
+  const headers: LtxHeader[] = []
+  for (const cursor of cursors) headers.push(await cursor.readHeader())
+  const header = joined(headers, options)
+  let smallest = header.commit
+  for (let i = cursors.length - 1; i >= 0; i--) {
+    cursors[i].limit = smallest
+    smallest = Math.min(smallest, headers[i].commit)
+  }
+  const result = new Result(write, header, smallest, options.drain)
+
+  const queue = new Queue()
+  for (const cursor of cursors) if (await advance(cursor, options)) queue.add(cursor)
+  for (let cursor = queue.first; cursor; cursor = queue.first) {
+    const { decoder } = cursor
+    if (decoder.page <= cursor.limit) {
+      if (result.gapBefore(decoder.page)) await result.fill(decoder.page)
+      result.page(decoder.page, decoder.data)
+    }
+    const step = decoder.next()
+    if (step === 'page' || (step === 'more' && (await advance(cursor, options)))) queue.settle()
+    else queue.drop()
+  }
+
+  for (let i = 1; i < headers.length; i++) checkChain(headers[i - 1], headers[i])
+  const { post } = headers[headers.length - 1]
+  if (post !== 0n && header.post !== 0n && post !== header.post) {
+    throw new LtxError('LTX_CHECKSUM', 'the newest file ends in another database checksum than was announced')
+  }
+  if (header.checksums === 'tracked') header.post ||= post
+  await result.end(header.post)
+  return header
 }
 
 /** Goes on to a cursor's next page, fetching as it must; false at the end of its file. */
@@ -175,15 +253,5 @@ async function advance(cursor: Cursor, options: MergeOptions): Promise<boolean> 
     if (step === 'end') return false
     await options.drain?.()
     await cursor.feed()
-  }
-}
-
-/** What the newest file's trailer says must be what the merged header was given. */
-function checkResult(header: LtxHeader, newest: LtxHeader): void {
-  if (newest.post !== 0n && newest.post !== header.post) {
-    throw new LtxError('LTX_CHECKSUM', 'the newest file ends in another database checksum than was announced')
-  }
-  if (isSnapshot(header) && header.checksums === 'tracked' && header.post === 0n) {
-    throw new LtxError('LTX_USAGE', 'a tracked result needs the checksum after the newest file')
   }
 }
