@@ -4,25 +4,17 @@
  * repository, because the tests must not need these tools.
  */
 import Database from 'better-sqlite3'
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { repositoryPath } from '../helpers/ltx.js'
-import { tool } from './tools.js'
+import { databaseStates, ltxName, PAGE_SIZES } from './databases.js'
+import { run } from './tools.js'
 
 const ltx = repositoryPath('test/fixtures/ltx')
 const wal = repositoryPath('test/fixtures/wal')
 const work = mkdtempSync(join(tmpdir(), 'walrust-fixtures-'))
-
-function run(name: Parameters<typeof tool>[0], ...args: string[]): string {
-  return execFileSync(tool(name), args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
-}
-
-function hex(txid: number): string {
-  return txid.toString(16).padStart(16, '0')
-}
 
 /** What a database file must be once it is restored. */
 function facts(file: string): { pages: number; sha256: string; checksum: string } {
@@ -40,43 +32,14 @@ function writeJson(file: string, value: unknown): void {
   writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`)
 }
 
-/** Rows that LZ4 can make something of, from `first` to `last`. */
-function rows(first: number, last: number): string {
-  return `WITH n (i) AS (VALUES (${first}) UNION ALL SELECT i + 1 FROM n WHERE i < ${last})
-    INSERT INTO t (id, v) SELECT i, printf('row %d, %s', i, hex(randomblob(6))) FROM n`
-}
-
-const changes = [
-  `CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); ${rows(1, 60)}`,
-  "UPDATE t SET v = 'changed' WHERE id = 50",
-  'INSERT INTO t (id, v) VALUES (100, randomblob(3000))',
-  'DELETE FROM t WHERE id > 20; VACUUM',
-  rows(101, 130),
-]
-
-/** One copy of the database for each change, made in rollback mode so that the file is all there is. */
-function states(pageSize: number): string[] {
-  const live = join(work, `live-${pageSize}.db`)
-  const db = new Database(live)
-  db.pragma(`page_size = ${pageSize}`)
-  const files = changes.map((sql, i) => {
-    db.exec(sql)
-    const file = join(work, `state-${pageSize}-${i + 1}.db`)
-    copyFileSync(live, file)
-    return file
-  })
-  db.close()
-  return files
-}
-
 function makeGo(pageSize: number): void {
   const folder = join(ltx, 'go', String(pageSize))
-  const files = states(pageSize)
+  const files = databaseStates(work, pageSize)
   for (const [mode, flags] of [
     ['tracked', []],
     ['untracked', ['-no-checksum']],
   ] as const) {
-    const name = (min: number, max: number) => join(folder, mode, `${hex(min)}-${hex(max)}.ltx`)
+    const name = (min: number, max: number) => join(folder, mode, ltxName(min, max))
     mkdirSync(join(folder, mode), { recursive: true })
     files.forEach((file, i) => {
       const txid = String(i + 1)
@@ -114,7 +77,7 @@ function makeGo(pageSize: number): void {
     '-from',
     files[files.length - 1],
   ]
-  run('ltxgen', 'delete', ...deletion, '-o', join(folder, 'tracked', `${hex(last)}-${hex(last)}.ltx`))
+  run('ltxgen', 'delete', ...deletion, '-o', join(folder, 'tracked', ltxName(last, last)))
 }
 
 function makeFrames(): void {
@@ -122,10 +85,10 @@ function makeFrames(): void {
   mkdirSync(folder, { recursive: true })
   // The third transaction of the small pages holds random bytes, which LZ4 stores as they are.
   const from = (pageSize: number, name: string) => join(ltx, 'go', String(pageSize), name)
-  const third = from(512, `tracked/${hex(3)}-${hex(3)}.ltx`)
+  const third = from(512, `tracked/${ltxName(3, 3)}`)
   run('ltxgen', 'frames', '-o', join(folder, 'stored-512.ltx'), third)
-  for (const pageSize of [512, 4096, 65536]) {
-    const first = from(pageSize, `untracked/${hex(1)}-${hex(1)}.ltx`)
+  for (const pageSize of PAGE_SIZES) {
+    const first = from(pageSize, `untracked/${ltxName(1, 1)}`)
     run('ltxgen', 'frames', '-o', join(folder, `plain-${pageSize}.ltx`), first)
     run('ltxgen', 'frames', '-content-size', '-o', join(folder, `content-size-${pageSize}.ltx`), first)
     run('ltxgen', 'frames', '-block-checksum', '-o', join(folder, `block-checksum-${pageSize}.ltx`), first)
@@ -193,7 +156,7 @@ function makeWals(): void {
 }
 
 rmSync(join(ltx, 'go'), { recursive: true, force: true })
-for (const pageSize of [512, 4096, 65536]) makeGo(pageSize)
+for (const pageSize of PAGE_SIZES) makeGo(pageSize)
 makeLockPage()
 rmSync(join(ltx, 'frames'), { recursive: true, force: true })
 makeFrames()
@@ -202,7 +165,7 @@ for (const [version, program] of [
   ['0.5.15', 'litestream-frames'],
 ] as const) {
   rmSync(join(ltx, `litestream-${version}`), { recursive: true, force: true })
-  for (const pageSize of [512, 4096, 65536]) makeLitestream(version, program, pageSize)
+  for (const pageSize of PAGE_SIZES) makeLitestream(version, program, pageSize)
 }
 makeWals()
 rmSync(work, { recursive: true })

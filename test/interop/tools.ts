@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { repositoryPath } from '../helpers/ltx.js'
 
@@ -18,4 +19,12 @@ export function tool(name: keyof typeof variables): string {
     throw new Error(`${name} is not there: run scripts/interop-tools.sh, or set ${variables[name]}`)
   }
   return path
+}
+
+/** What a tool prints. Fails with all that it says if it exits with anything but 0. */
+export function run(name: keyof typeof variables, ...args: string[]): string {
+  const { status, error, stdout, stderr } = spawnSync(tool(name), args, { encoding: 'utf8', maxBuffer: 1 << 28 })
+  if (error) throw error
+  if (status !== 0) throw new Error(`${name} ${args.join(' ')}: exit ${String(status)}\n${stdout}${stderr}`)
+  return stdout.trim()
 }
