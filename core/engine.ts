@@ -90,9 +90,23 @@ export class Engine {
     return [...this.#replicators.values()].map(({ status }) => status)
   }
 
+  /** The gravest reason why nothing is shipped any more; `undefined` as long as one database is. */
+  get halted(): WalrustError | undefined {
+    const halted = [...this.#replicators.values()].map((replicator) => replicator.halted)
+    if (halted.length === 0 || halted.includes(undefined)) return undefined
+    return halted.reduce((worst, error) => ((error?.exitCode ?? 0) > (worst?.exitCode ?? 0) ? error : worst))
+  }
+
   /** Resolves when everything committed before the call is durable in every storage. */
   async flush(): Promise<void> {
     await Promise.all([...this.#replicators.values()].map((replicator) => replicator.flush()))
+  }
+
+  /** Takes a snapshot of one database. Resolves with its transaction when it is durable in every storage. */
+  async snapshot(name: string): Promise<number> {
+    const replicator = this.#replicators.get(name)
+    if (!replicator) throw new WalrustError('E_USAGE', `${name} is not watched`)
+    return Math.max(...(await replicator.snapshot()))
   }
 
   /**

@@ -33,7 +33,10 @@ export interface FrameBatch {
   readonly proof: WalPosition | undefined
   /** Bytes it takes on disk outside the WAL. */
   readonly bytes: number
-  /** The pages written after `since`, which is not before `from`. */
+  /**
+   * The pages written after `since`, which is not before `from`, as they are at `to`. There may be others among them:
+   * what did not change is left out later, by its checksum.
+   */
   pages(since: LogPosition): PageSet
   /** Everything up to `upTo` is in the spool of every storage: what was kept for it may go. */
   trim(upTo: LogPosition): Promise<void> | void
@@ -41,7 +44,7 @@ export interface FrameBatch {
 
 export interface FrameReadRequest {
   /**
-   * - `recover`: at start: what does the tap still hold of `database` from an earlier run? (`wal` is empty)
+   * - `recover`: at start: what does the tap still hold of `database` from an earlier run? (there is no `wal` yet)
    * - `release`: the WAL is about to be restarted: keep the frames in `wal`, so that they are no longer needed there
    * - `ship`: the committed frames since `since`, for a file
    */

@@ -34,7 +34,7 @@ export {
   type StoreCapabilities,
   StoreError,
 } from './object-store.js'
-export { BasePageSet, type PageCursor, type PageSet } from './pages/page-set.js'
+export { BasePageSet, LayeredPageSet, type PageCursor, type PageSet } from './pages/page-set.js'
 export type { Plugin, PluginHost, StoreFactory } from './plugin.js'
 export type { StorageLocation } from './storage-url.js'
 export { comparePositions, type LogPosition, type WalPosition } from './wal/position.js'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { basename, dirname, join, resolve } from 'node:path'
 import { DatabaseFile } from './database/database-file.js'
 import { MachineLock } from './database/machine-lock.js'
-import { messageOf, WalrustError } from './errors.js'
+import { isError, messageOf, systemCode, WalrustError } from './errors.js'
 import type { EventName } from './events.js'
 import type { DatabaseInfo, FrameBatch, Hooks } from './hooks.js'
 import { type Log, withFields } from './log.js'
@@ -83,6 +83,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   #keeping: Promise<unknown> = Promise.resolve()
   #observed = Date.now()
   #lastFresh = 0
+  #walTooLong = false
   #nextSequence = 1
   #state: ReplicatorStatus['state'] = 'starting'
   #error: WalrustError | undefined
@@ -133,6 +134,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     }
     this.#running = this.#shippers.map((shipper) => shipper.run())
     this.#loop = this.#run()
+    if (this.#parts.settings.snapshot.onStartup) this.snapshot().catch(() => undefined)
   }
 
   /** Resolves when everything committed before the call is durable in every storage. */
@@ -141,8 +143,10 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     await Promise.all(this.#shippers.map((shipper) => shipper.flush()))
   }
 
-  requestSnapshot(): void {
-    for (const shipper of this.#shippers) shipper.requestSnapshot()
+  /** Takes a snapshot of the newest state for every storage. Resolves with their transactions when they are durable. */
+  async snapshot(): Promise<number[]> {
+    if (this.#follower) await this.#look()
+    return await Promise.all(this.#shippers.map((shipper) => shipper.snapshot()))
   }
 
   /** Looks again now: somebody has reason to think that there is something new. */
@@ -229,10 +233,38 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     if (comparePositions(since, end) >= 0) return end.frame
     const wal = new WalBatch(follower, since)
     const request = { reason: 'release' as const, database: this.database, pageSize: this.#pageSize, since, wal }
-    const kept = await this.#parts.hooks.frameRead.promise(request)
-    if (kept) this.#held = kept
-    const upTo = kept?.to ?? since
-    return upTo.generation === end.generation ? upTo.frame : 0
+    try {
+      const kept = await this.#parts.hooks.frameRead.promise(request)
+      if (kept) this.#held = kept
+      this.#checkWaiting()
+      const upTo = kept?.to ?? since
+      return upTo.generation === end.generation ? upTo.frame : 0
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      this.#parts.notify('disk_full', this.database.name, { error })
+      this.#giveUpFrames('there was no room to keep them')
+      return end.frame
+    }
+  }
+
+  /** What waits on this machine has a bound: beyond it frames are given up. */
+  #checkWaiting(): void {
+    const { settings, notify } = this.#parts
+    const waiting = (this.#held?.bytes ?? 0) + this.#shippers.reduce((sum, shipper) => sum + shipper.waitingBytes, 0)
+    if (waiting <= settings.spool.maxSize) return
+    notify('spool_high', this.database.name, { context: { bytes: waiting, limit: settings.spool.maxSize } })
+    this.#giveUpFrames('more was waiting than may be kept')
+  }
+
+  /**
+   * Lets frames go that storage does not have, so that neither the WAL nor the disk is held for them. Nothing is lost:
+   * when storage is back, what differs is found by comparing.
+   */
+  #giveUpFrames(reason: string): void {
+    this.#log.warn('frames were given up', { reason })
+    for (const shipper of this.#shippers) if (!shipper.caughtUp) shipper.lost(reason)
+    void this.#held?.trim(this.#held.to)
+    this.#held = undefined
   }
 
   report(report: CheckpointReport): void {
@@ -295,12 +327,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     if (!file) throw new WalrustError('E_INTERNAL', 'attach without a file')
     const follower = new Follower(file, this.#nextSequence)
     try {
-      const known = lost === undefined ? this.#shippers.flatMap(({ known }) => known ?? []) : []
-      const proved = await follower.attach(known)
-      for (const shipper of this.#shippers) {
-        const found = shipper.known && proved.some((at) => comparePositions(at, shipper.known?.at ?? LOG_START) === 0)
-        shipper.placed(found ? undefined : (lost ?? 'it could not be proved that the WAL continues where it was left'))
-      }
+      await this.#place(follower, lost)
     } catch (error) {
       await follower.close(error as Error)
       throw error
@@ -312,6 +339,37 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     this.#observed = Date.now()
     this.#state = 'live'
     this.#error = undefined
+  }
+
+  /** Proves what can be proved of the positions that were kept, and tells the shippers. */
+  async #place(follower: Follower, lost: string | undefined): Promise<void> {
+    const known = this.#shippers.flatMap(({ known }) => known ?? [])
+    const held = lost === undefined ? await this.#recover() : undefined
+    if (held) known.push({ at: held.to, proof: held.proof })
+    const proved = await follower.attach(lost === undefined ? known : [])
+    const isProved = (at: LogPosition) => proved.some((other) => comparePositions(at, other) === 0)
+    if (held && isProved(held.to)) this.#held = held
+    else if (held) await held.trim(held.to)
+    for (const shipper of this.#shippers) {
+      const at = shipper.known?.at
+      // Either the position itself is in the WAL, or what was kept begins at or before it and continues there.
+      const kept = at && this.#held && comparePositions(this.#held.from, at) <= 0
+      const found = at !== undefined && (isProved(at) || kept === true)
+      shipper.placed(found ? undefined : (lost ?? 'it could not be proved that the WAL continues where it was left'))
+    }
+  }
+
+  /** What the tap of `frameRead` still has from an earlier run. */
+  async #recover(): Promise<FrameBatch | undefined> {
+    const { hooks } = this.#parts
+    const request = {
+      reason: 'recover' as const,
+      database: this.database,
+      pageSize: 0,
+      since: LOG_START,
+      wal: undefined,
+    }
+    return (await hooks.frameRead.promise(request)) ?? undefined
   }
 
   async #closeFile(reason: Error): Promise<void> {
@@ -343,12 +401,14 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
       owner: this,
       remote,
       hooks,
-      uploader: new Uploader(remote, uploads, settings.resilience, announce),
+      uploader: new Uploader(remote, uploads, { ...settings.resilience, giveUp: settings.giveUp }, announce),
       settings: {
         ...settings.spool,
         interval: settings.sync.interval,
         checksums: settings.ltx.checksums,
         adopt: settings.adopt,
+        giveUp: settings.giveUp,
+        snapshotInterval: settings.snapshot.interval,
       },
       local,
       heavy,
@@ -385,6 +445,19 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
       for (const shipper of this.#shippers) shipper.wake()
     }
     await this.#checkpointer?.tend(fresh)
+    await this.#checkWalSize(follower)
+  }
+
+  /** A WAL beyond its threshold is told of, and not held for frames that cannot be kept elsewhere. */
+  async #checkWalSize(follower: Follower): Promise<void> {
+    const { log } = follower.state
+    const limit = this.#parts.settings.checkpoint.truncateThreshold
+    const tooLong = log > limit && !follower.restartAllowed
+    if (tooLong && !this.#walTooLong) {
+      this.#parts.notify('wal_size_exceeded', this.database.name, { context: { frames: log, limit } })
+    }
+    this.#walTooLong = tooLong
+    if (tooLong && (await this.keep()) < log) this.#giveUpFrames('the WAL has grown too long to be held')
   }
 
   #checkIdentity(follower: Follower): void {
@@ -424,8 +497,10 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     if (replaced) this.#parts.notify('database_replaced', name, { error: reason })
     else if (!(error instanceof ContinuityLost) && first)
       this.#parts.notify('database_unavailable', name, { error: reason })
+    if (!isExpected(error)) this.#log.error('unexpected', { error: (error as Error).stack })
     if (first) this.#log.warn(replaced ? 'the database was replaced' : 'the database has to be opened anew', { reason })
     for (const shipper of this.#shippers) shipper.lost(reason)
+    await this.#held?.trim(this.#held.to)
     this.#held = undefined
     this.#state = 'unavailable'
     this.#error = error instanceof WalrustError ? error : new WalrustError('E_DATABASE_UNREADABLE', reason)
@@ -437,6 +512,24 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     await this.#attach(this.#error?.message ?? 'the database was opened anew')
     this.#parts.notify('recovered', this.database.name, {})
   }
+}
+
+/** Whether an error is one that a database or a disk can cause; anything else is a defect of ours. */
+function isExpected(error: unknown): boolean {
+  return (
+    error instanceof WalrustError ||
+    error instanceof ContinuityLost ||
+    error instanceof Replaced ||
+    systemCode(error) !== undefined
+  )
+}
+
+/** Whether an error, or what caused it, is that a disk is full. */
+function isDiskFull(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (isError(cause, 'E_DISK_FULL') || ['ENOSPC', 'EDQUOT'].includes(systemCode(cause) ?? '')) return true
+  }
+  return false
 }
 
 /** Another file, or other bytes in the same one, where the database was. */

@@ -24,6 +24,8 @@ export interface DatabaseSettings {
   /** Folder for state instead of the one beside the database. */
   stateDir: string | undefined
   adopt: boolean
+  /** End with an error when storage cannot be reached after the retries, instead of trying on. */
+  giveUp: boolean
 }
 
 export const DEFAULT_SETTINGS: DatabaseSettings = {
@@ -35,4 +37,5 @@ export const DEFAULT_SETTINGS: DatabaseSettings = {
   resilience: { maxRetries: 5, baseDelay: 100, maxDelay: 30_000 },
   stateDir: undefined,
   adopt: false,
+  giveUp: false,
 }

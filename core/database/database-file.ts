@@ -130,6 +130,26 @@ export class DatabaseFile {
   }
 }
 
+/**
+ * Whether a file is an SQLite database, by its first bytes. One that is open here is: it is not opened a second time,
+ * see {@link DatabaseFile}.
+ */
+export function looksLikeDatabase(path: string): boolean {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true })
+    if (open.has(`${dev}:${ino}`)) return true
+    const fd = openSync(path, 'r')
+    try {
+      const bytes = Buffer.alloc(MAGIC.length)
+      return readSync(fd, bytes, 0, bytes.length, 0) === bytes.length && bytes.toString('latin1') === MAGIC
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    return false
+  }
+}
+
 /** Whether nobody wrote to the file between two looks. */
 export function sameMark(a: FileMark, b: FileMark): boolean {
   return a.modified === b.modified && a.size === b.size

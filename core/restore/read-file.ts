@@ -1,9 +1,9 @@
 import { WalrustError } from '../errors.js'
-import type { FileFacts } from '../facts.js'
 import type { StoredFile } from '../inventory.js'
 import { LtxDecoder } from '../ltx/decoder.js'
 import { LtxError } from '../ltx/errors.js'
 import type { LtxHeader } from '../ltx/header.js'
+import type { ObjectBody } from '../object-store.js'
 import type { Remote } from '../remote.js'
 
 /** Takes the pages of a file as they are decoded. `bytes` are valid during the call only. */
@@ -16,18 +16,13 @@ export interface PageSink {
  * Reads one stored file to its end and verifies everything that can be verified of it: format, sizes, order, index,
  * file checksum, and that it is the file its name says.
  *
+ * @param body the LTX file, transforms taken off
  * Errors: `E_OBJECT_DAMAGED` naming the file and what is wrong with it, `E_CHAIN_BROKEN` if it is gone.
  */
-export async function readFile(
-  remote: Remote,
-  file: StoredFile,
-  facts: Pick<FileFacts, 'codecs'>,
-  sink: PageSink,
-  signal?: AbortSignal,
-): Promise<LtxHeader> {
+export async function readFile(remote: Remote, file: StoredFile, body: ObjectBody, sink: PageSink): Promise<LtxHeader> {
   const decoder = new LtxDecoder({ pageChecksums: true })
   try {
-    for await (const piece of await remote.ltx(file, facts.codecs, signal)) {
+    for await (const piece of body) {
       decoder.push(piece)
       await drain(decoder, file, sink)
     }

@@ -14,7 +14,7 @@ export async function readRemoteTable(remote: Remote, plan: RestorePlan, signal:
   for (const file of plan.files) {
     const facts = await remote.facts(file, signal)
     const before = table?.checksum
-    const header = await readFile(remote, file, facts, {
+    const header = await readFile(remote, file, await remote.ltx(file, facts.codecs, signal), {
       begin: ({ pageSize, commit }) => {
         if (table?.pageSize !== pageSize) table = new PageChecksums(pageSize)
         table.resize(commit)

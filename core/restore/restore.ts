@@ -108,21 +108,15 @@ async function applyAll(
   for (const [index, file] of plan.files.entries()) {
     const facts = await remote.facts(file, signal)
     const previous = last
-    last = await readFile(
-      remote,
-      file,
-      facts,
-      {
-        begin: async (header) => {
-          checkContinues(remote, header, previous)
-          if (previous?.pageSize !== header.pageSize) writer = new PageWriter(handle, header.pageSize)
-          // Pages that are cut off must not come back when the database grows again.
-          await handle.truncate(header.commit * header.pageSize)
-        },
-        page: (page, data) => writer?.write(page, data),
+    last = await readFile(remote, file, await remote.ltx(file, facts.codecs, signal), {
+      begin: async (header) => {
+        checkContinues(remote, header, previous)
+        if (previous?.pageSize !== header.pageSize) writer = new PageWriter(handle, header.pageSize)
+        // Pages that are cut off must not come back when the database grows again.
+        await handle.truncate(header.commit * header.pageSize)
       },
-      signal,
-    )
+      page: (page, data) => writer?.write(page, data),
+    })
     await writer?.flush()
     bytes += file.size
     progress?.(index + 1, plan.files.length, bytes)

@@ -32,6 +32,10 @@ export interface ShipperSettings {
   cacheRetention: number
   /** Ship the difference to a storage that has moved on without this machine. */
   adopt: boolean
+  /** Stop when storage cannot be reached after the retries. */
+  giveUp: boolean
+  /** Milliseconds between two snapshots; 0 for none. */
+  snapshotInterval: number
 }
 
 /** What a shipper needs of the database it ships. */
@@ -82,6 +86,14 @@ interface Waiter {
   reject: (error: Error) => void
 }
 
+interface SnapshotWaiter {
+  resolve: (txid: number) => void
+  reject: (error: Error) => void
+}
+
+/** How many failures in a row end it where it is not to try on. */
+const GIVE_UP_AFTER = 3
+
 /** The table is saved after this long, or this many files. */
 const SAVE_MS = 60_000
 const SAVE_FILES = 256
@@ -115,10 +127,12 @@ export class Shipper {
   #confirmed = 0
   #nextCut = 0
   #saved = performance.now()
-  #snapshotWanted = false
+  #snapshotWaiters: SnapshotWaiter[] = []
+  #snapshotDue = Infinity
   #streaming: Promise<void> | undefined
   readonly #confirmations: Array<() => void> = []
   #pause = 0
+  #failures = 0
   #stopping = false
   /** Why this storage gets nothing more. */
   halted: WalrustError | undefined
@@ -159,6 +173,12 @@ export class Shipper {
     return known ? this.#parts.local.position?.log : undefined
   }
 
+  /** Bytes in the spool that storage has not confirmed. */
+  get waitingBytes(): number {
+    const { files } = this.#parts.local.spool
+    return files.reduce((sum, file) => sum + (file.maxTxid > this.#confirmed ? file.size : 0), 0)
+  }
+
   /** The position to be looked for in the WAL. */
   get known(): { at: LogPosition; proof: WalPosition | undefined } | undefined {
     const { position } = this.#parts.local
@@ -193,6 +213,7 @@ export class Shipper {
       try {
         const wait = await this.#step()
         this.#pause = 0
+        this.#failures = 0
         if (wait !== undefined) await this.#wake.wait(wait === Infinity ? undefined : wait)
       } catch (error) {
         if (this.#abort.signal.aborted) break
@@ -212,10 +233,13 @@ export class Shipper {
     })
   }
 
-  /** Asks for a snapshot; it is taken beside the shipping. */
-  requestSnapshot(): void {
-    this.#snapshotWanted = true
-    this.wake()
+  /** Takes a snapshot beside the shipping. Resolves with its transaction when it is durable. */
+  snapshot(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#snapshotWaiters.push({ resolve, reject })
+      this.#settleWaiters()
+      this.wake()
+    })
   }
 
   /** Ends at once: what is under way is given up, what is in the spool stays there. */
@@ -253,11 +277,11 @@ export class Shipper {
       return undefined
     }
     this.#settleWaiters()
-    if (this.#snapshotWanted && !this.#streaming) {
+    if (!this.#streaming && this.#wantsSnapshot()) {
       await this.#cutForSnapshot()
       return undefined
     }
-    if (!local.position || comparePositions(owner.end, local.position.log) <= 0) return this.#untilTableIsSaved()
+    if (!local.position || comparePositions(owner.end, local.position.log) <= 0) return await this.#rest()
     const early = this.#nextCut - performance.now()
     if (early > 0 && this.#waiters.length === 0) return early
     this.#nextCut = performance.now() + this.#parts.settings.interval
@@ -270,6 +294,8 @@ export class Shipper {
     const { remote, local } = this.#parts
     const { signal } = this.#abort
     this.#inventory = await remote.inventory(signal)
+    const newest = this.#inventory.level(LEVEL_SNAPSHOT).at(-1)
+    this.#planNextSnapshot(newest ? Math.max(0, Date.now() - newest.timestamp) : 0)
     const start = await reconcile(local, remote, this.#inventory, signal)
     if ('reason' in start) this.#log.info('comparing with storage', { reason: start.reason })
     if (start.need === 'continue') {
@@ -466,10 +492,15 @@ export class Shipper {
       view.close()
       return
     }
-    this.#snapshotWanted = false
+    const waiters = this.#snapshotWaiters.splice(0)
+    this.#planNextSnapshot()
     const { txid, checksum, timestamp } = position
     this.#streaming = heavy
       .run(() => this.#stream(view, { txid, checksum, timestamp }))
+      .then(
+        () => waiters.forEach((waiter) => waiter.resolve(txid)),
+        (error: unknown) => waiters.forEach((waiter) => waiter.reject(error as Error)),
+      )
       .finally(() => {
         view.close()
         this.#streaming = undefined
@@ -488,9 +519,11 @@ export class Shipper {
       this.#log.info('snapshot', { txid: point.txid, bytes: file.size })
       this.#parts.announce('snapshot_completed', { context: { txid: point.txid, bytes: file.size } })
     } catch (error) {
-      if (this.#abort.signal.aborted) return
-      this.#log.error('snapshot failed', { txid: point.txid, error: messageOf(error) })
-      this.#parts.announce('sync_failed', { error, context: { txid: point.txid, snapshot: true } })
+      if (!this.#abort.signal.aborted) {
+        this.#log.error('snapshot failed', { txid: point.txid, error: messageOf(error) })
+        this.#parts.announce('sync_failed', { error, context: { txid: point.txid, snapshot: true } })
+      }
+      throw error
     }
   }
 
@@ -515,14 +548,29 @@ export class Shipper {
     owner.moved()
   }
 
-  /** How long until the table should be saved; saves it when the time has come. */
-  async #untilTableIsSaved(): Promise<number> {
+  /** Nothing is pending: how long until something is due by the clock. */
+  async #rest(): Promise<number> {
     const { local } = this.#parts
-    if (!local.position || local.tableTxid === local.position.txid) return Infinity
-    const left = this.#saved + SAVE_MS - performance.now()
-    if (left > 0) return left
-    await this.#tidy()
-    return Infinity
+    let wait = this.#hasNewState() ? this.#snapshotDue - performance.now() : Infinity
+    if (local.position && local.tableTxid !== local.position.txid) {
+      await this.#tidy()
+      if (local.tableTxid !== local.position.txid) wait = Math.min(wait, this.#saved + SAVE_MS - performance.now())
+    }
+    return Math.max(0, wait)
+  }
+
+  #wantsSnapshot(): boolean {
+    return this.#snapshotWaiters.length > 0 || (performance.now() >= this.#snapshotDue && this.#hasNewState())
+  }
+
+  /** Whether there is a transaction that is newer than the newest snapshot. */
+  #hasNewState(): boolean {
+    return this.txid > (this.#inventory.level(LEVEL_SNAPSHOT).at(-1)?.maxTxid ?? 0)
+  }
+
+  #planNextSnapshot(after = 0): void {
+    const { snapshotInterval } = this.#parts.settings
+    this.#snapshotDue = snapshotInterval > 0 ? performance.now() + Math.max(0, snapshotInterval - after) : Infinity
   }
 
   /** Saves the table when it is time, and lets the cache shrink to its bounds. Only files that are durable remotely. */
@@ -546,26 +594,27 @@ export class Shipper {
   }
 
   #settleWaiters(): void {
-    const { halted } = this
+    const stopped = this.#stopping && new WalrustError('E_UNSHIPPED', 'stopped before everything was shipped')
+    const end = this.halted ?? (stopped || undefined)
     const reached = this.durable
     this.#waiters = this.#waiters.filter((waiter) => {
       if (reached && comparePositions(reached, waiter.target) >= 0) waiter.resolve()
-      else if (halted) waiter.reject(halted)
-      else if (this.#stopping) waiter.reject(new WalrustError('E_UNSHIPPED', 'stopped before everything was shipped'))
+      else if (end) waiter.reject(end)
       else return true
       return false
     })
+    if (end) for (const waiter of this.#snapshotWaiters.splice(0)) waiter.reject(end)
   }
 
   /** Decides what a failure means: compare anew, wait and try again, or stop for good. */
   async #failed(error: unknown): Promise<void> {
-    const { announce, owner } = this.#parts
+    const { announce, owner, settings } = this.#parts
     this.#viewed = undefined
     if (error instanceof ContinuityLost || isError(error, 'E_CHECKSUM')) {
       if (this.#need.kind === 'nothing') this.#need = { kind: 'heal', reason: messageOf(error) }
     } else if (isError(error, 'E_DISK_FULL')) {
       announce('disk_full', { error })
-    } else if (!isPassing(error)) {
+    } else if (!isPassing(error) || (settings.giveUp && ++this.#failures > GIVE_UP_AFTER)) {
       this.halted = asWalrustError(error, owner.database.name)
       this.#log.error('halted', { error: messageOf(error), code: this.halted.code })
       owner.moved()

@@ -7,6 +7,11 @@ import type { FilePut, Remote } from '../remote.js'
 import type { RetrySettings } from '../retry.js'
 import type { Semaphore } from './signal.js'
 
+export interface UploadSettings extends RetrySettings {
+  /** Raise the failure once it is reported, instead of trying on. */
+  giveUp: boolean
+}
+
 /** Tells the outside world of something. */
 export type Announce = (event: EventName, details?: { error?: unknown; attempts?: number; context?: object }) => void
 
@@ -17,12 +22,12 @@ export type Announce = (event: EventName, details?: { error?: unknown; attempts?
 export class Uploader {
   readonly #remote: Remote
   readonly #limit: Semaphore
-  readonly #settings: RetrySettings
+  readonly #settings: UploadSettings
   readonly #announce: Announce
   /** Since when uploads fail, milliseconds since the epoch; `undefined` while they work. */
   failingSince: number | undefined
 
-  constructor(remote: Remote, limit: Semaphore, settings: RetrySettings, announce: Announce) {
+  constructor(remote: Remote, limit: Semaphore, settings: UploadSettings, announce: Announce) {
     this.#remote = remote
     this.#limit = limit
     this.#settings = settings
@@ -43,7 +48,10 @@ export class Uploader {
         const failure = this.#classify(error, put)
         if (failure) throw failure
         this.failingSince ??= Date.now()
-        if (attempt === this.#settings.maxRetries + 1) this.#announce('sync_failed', { error, attempts: attempt })
+        if (attempt > this.#settings.maxRetries) {
+          if (attempt === this.#settings.maxRetries + 1) this.#announce('sync_failed', { error, attempts: attempt })
+          if (this.#settings.giveUp) throw storageFailure(error, this.#remote.store.url, 'writing to')
+        }
         wait ??= await backoff(this.#settings)
         await sleep(wait(error), undefined, { signal: put.signal }).catch(() => put.signal.throwIfAborted())
       }

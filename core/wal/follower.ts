@@ -4,7 +4,7 @@ import { DatabaseView } from '../pages/database-view.js'
 import { Generation } from './generation.js'
 import { sameGeneration, type WalHeader } from './layout.js'
 import { Pins } from './pins.js'
-import { comparePositions, LOG_START, type LogPosition, type WalPosition } from './position.js'
+import { LOG_START, type LogPosition, type WalPosition } from './position.js'
 import { WalFile } from './wal-file.js'
 import { walPages } from './wal-pages.js'
 
@@ -87,9 +87,9 @@ export class Follower {
     return this.#nextSequence
   }
 
-  /** Whether nothing lies between `since` and the first frame of the present generation. */
-  isContinuedFrom(since: LogPosition): boolean {
-    return this.#continues !== undefined && comparePositions(since, this.#continues) === 0
+  /** The end of the generation before this one, if the step from there to here was seen. */
+  get continues(): LogPosition | undefined {
+    return this.#continues
   }
 
   /** Whether somebody has written the database file at a time when no checkpoint could. */

@@ -19,23 +19,14 @@ export class WalBatch implements FrameBatch {
     const { generation } = follower
     this.to = follower.position
     this.proof = follower.proof
-    const here = generation !== undefined && since.generation === generation.sequence
-    const whole = { generation: this.to.generation, frame: 0 }
-    this.from = here || follower.isContinuedFrom(since) || comparePositions(since, this.to) === 0 ? since : whole
+    const here = since.generation === generation?.sequence
+    if (here || comparePositions(since, this.to) === 0) this.from = since
+    else this.from = follower.continues ?? { generation: this.to.generation, frame: 0 }
     const empty = new PageList(0, 0, new Uint32Array(0), new Uint32Array(0), () => undefined)
     this.#list = follower.pagesSince(here ? since.frame : 0) ?? empty
   }
 
-  /** How many pages it holds. */
-  get size(): number {
-    return this.#list.pages.length
-  }
-
-  pages(since: LogPosition): PageSet {
-    // Made for one reader: whatever the position, it is the one the batch was made for or before it.
-    if (comparePositions(since, this.from) !== 0 && comparePositions(since, this.to) > 0) {
-      throw new RangeError('the batch does not reach that far')
-    }
+  pages(): PageSet {
     return this.#list
   }
 
