@@ -122,12 +122,6 @@ export function writeHeader(h: LtxHeader, out: Uint8Array): void {
   v.setUint32(HEADER.chainTag, chained ? CHAIN_TAG : 0)
 }
 
-function safeNumber(value: bigint, what: string): number {
-  const n = Number(value)
-  check(Number.isSafeInteger(n), `${what} beyond 2^53`)
-  return n
-}
-
 /** Reads and checks the 100 header bytes. Errors: {@link LtxError} `LTX_UNSUPPORTED`, `LTX_CORRUPT`, `LTX_TRUNCATED`. */
 export function readHeader(bytes: Uint8Array): LtxHeader {
   if (bytes.length < HEADER_SIZE) throw new LtxError('LTX_TRUNCATED', 'the file is shorter than an LTX header')
@@ -143,17 +137,18 @@ export function readHeader(bytes: Uint8Array): LtxHeader {
   // Whatever else a writer keeps in the reserved bytes is its own affair.
   const chained = portable && v.getUint32(HEADER.chainTag) === CHAIN_TAG
   if (chained) check(v.getBigUint64(HEADER.chainPost) !== 0n, 'a checksum chain without the checksum after the file')
+  // What is beyond 2^53 is not exact as a number, but still beyond 2^53, and refused below.
   const header: LtxHeader = {
     pageSize: v.getUint32(HEADER.pageSize),
     commit: v.getUint32(HEADER.commit),
-    minTxid: safeNumber(v.getBigUint64(HEADER.minTxid), 'transaction id'),
-    maxTxid: safeNumber(v.getBigUint64(HEADER.maxTxid), 'transaction id'),
-    timestamp: safeNumber(v.getBigInt64(HEADER.timestamp), 'timestamp'),
+    minTxid: Number(v.getBigUint64(HEADER.minTxid)),
+    maxTxid: Number(v.getBigUint64(HEADER.maxTxid)),
+    timestamp: Number(v.getBigInt64(HEADER.timestamp)),
     checksums: portable ? 'portable' : 'tracked',
     pre: chained ? v.getBigUint64(HEADER.chainPre) : native,
     post: chained ? v.getBigUint64(HEADER.chainPost) : 0n,
-    walOffset: safeNumber(v.getBigInt64(HEADER.walOffset), 'WAL offset'),
-    walSize: safeNumber(v.getBigInt64(HEADER.walSize), 'WAL size'),
+    walOffset: Number(v.getBigInt64(HEADER.walOffset)),
+    walSize: Number(v.getBigInt64(HEADER.walSize)),
     walSalt1: v.getUint32(HEADER.walSalt1),
     walSalt2: v.getUint32(HEADER.walSalt2),
     nodeId: v.getBigUint64(HEADER.nodeId),

@@ -50,7 +50,8 @@ export function findPageFrame(from: Uint8Array, at: number, end: number, pageSiz
   if (v.getUint32(at, true) !== FRAME_MAGIC) throw corrupt('no magic number')
   const flags = v.getUint8(at + 4)
   if ((flags & FRAME_VERSION_MASK) !== FRAME_VERSION) throw corrupt('unknown version')
-  if (flags & (FRAME_FLAGS.dictionary | FRAME_FLAGS.reserved)) throw corrupt('needs a dictionary')
+  if (flags & (FRAME_FLAGS.dictionary | FRAME_FLAGS.reserved))
+    throw corrupt('needs a dictionary or has an unknown flag')
   const descriptor = at + 6 + (flags & FRAME_FLAGS.contentSize ? 8 : 0)
   const start = descriptor + 1
   if (end - start < 4) return undefined

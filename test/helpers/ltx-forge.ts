@@ -38,6 +38,8 @@ export interface Forgery {
   chainPost?: bigint
   chainTag?: number
   pages?: ForgedPage[]
+  /** The six bytes that end the pages. */
+  endMark?: Uint8Array
   /** What the index says instead of the truth. */
   index?: (rows: IndexRow[]) => IndexRow[]
   /** The bytes of the index entries and their ending zero, instead of those made from the rows. */
@@ -119,7 +121,12 @@ export function forge(f: Forgery): Uint8Array {
   const plain = concat(...entries, Uint8Array.of(0))
   const index = f.indexBytes?.(plain) ?? plain
   const size = BigInt(index.length)
-  const tail = concat(new Uint8Array(6), index, bigEndian(8, f.indexSize?.(size) ?? size), bigEndian(8, f.post ?? 0n))
+  const tail = concat(
+    f.endMark ?? new Uint8Array(6),
+    index,
+    bigEndian(8, f.indexSize?.(size) ?? size),
+    bigEndian(8, f.post ?? 0n),
+  )
   const checksum = slowCrc64(...hashed, tail) | (1n << 63n)
   return concat(...stored, tail, bigEndian(8, checksum), f.tail ?? new Uint8Array(0))
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { CHECKSUM_FLAG, LtxDecoder, type LtxErrorCode } from '../../../core/ltx/index.js'
+import { xxHash32 } from '../../../core/ltx/xxhash32.js'
 import { decode, type Decoded, encode, fixture, header, ltxError, type Pages, withCode } from '../../helpers/ltx.js'
 import { concat, forge, type Forgery, varint } from '../../helpers/ltx-forge.js'
 import { Random } from '../../helpers/ltx-random.js'
@@ -203,6 +204,7 @@ describe('LtxDecoder', () => {
         ...{ pageSize: 65536, commit: 20_000 },
         pages: [{ page: 16385, data: new Uint8Array(65536) }],
       }],
+      ['flags at the end of its pages', 'LTX_CORRUPT', { endMark: Uint8Array.of(0, 0, 0, 0, 0, 1) }],
       // Snapshots.
       ['a snapshot with a page too few', 'LTX_CORRUPT', { minTxid: 1n, commit: 2, pages: [{ page: 1, data: first }] }],
       ['a snapshot without its first page', 'LTX_CORRUPT', { minTxid: 1n, commit: 2, pages: [{ page: 2, data: first }] }],
@@ -281,22 +283,22 @@ describe('LtxDecoder', () => {
   describe('refuses an LZ4 frame with', () => {
     const bytes = fixture('ltx/frames/block-checksum-512.ltx')
     const frame = bytes.subarray(106)
-    const edits: [string, (frame: Uint8Array) => void][] = [
-      ['another magic number', (f) => (f[0] ^= 1)],
-      ['another version', (f) => (f[4] ^= 0x80)],
-      ['a dictionary', (f) => (f[4] |= 1)],
-      ['a reserved flag', (f) => (f[4] |= 2)],
-      ['a header that its checksum does not fit', (f) => (f[6] ^= 1)],
-      ['another block size in its header', (f) => (f[5] ^= 0x10)],
-      ['a block of no bytes', (f) => f.fill(0, 7, 11)],
-      ['a block beyond any page', (f) => (f[8] = 0x10)],
-      ['a block of 2 GiB', (f) => (f[10] = 0x7f)],
+    const edits: [string, (frame: Uint8Array) => void, RegExp][] = [
+      ['another magic number', (f) => (f[0] ^= 1), /magic/],
+      ['another version', (f) => setFrameFlags(f, f[4] ^ 0x80), /version/],
+      ['a dictionary', (f) => setFrameFlags(f, f[4] | 1), /dictionary/],
+      ['a reserved flag', (f) => setFrameFlags(f, f[4] | 2), /dictionary/],
+      ['a header that its checksum does not fit', (f) => (f[6] ^= 1), /header/],
+      ['another block size in its header', (f) => (f[5] ^= 0x10), /header/],
+      ['a block of no bytes', (f) => f.fill(0, 7, 11), /block of/],
+      ['a block beyond any page', (f) => (f[8] = 0x10), /block of/],
+      ['a block of 2 GiB', (f) => (f[10] = 0x7f), /block of/],
     ]
-    for (const [what, edit] of edits) {
+    for (const [what, edit, reason] of edits) {
       it(what, () => {
         const damaged = bytes.slice()
         edit(damaged.subarray(106))
-        assert.throws(() => decode(damaged), withCode('LTX_CORRUPT', /LZ4 frame/))
+        assert.throws(() => decode(damaged), withCode('LTX_CORRUPT', reason))
       })
     }
 
@@ -316,17 +318,23 @@ describe('LtxDecoder', () => {
 
     it('a content size that is not one page', () => {
       const damaged = fixture('ltx/frames/content-size-512.ltx')
-      damaged[106 + 6] ^= 1
-      assert.throws(() => decode(damaged), withCode('LTX_CORRUPT', /LZ4 frame/))
+      const frame = damaged.subarray(106)
+      frame[6] ^= 1
+      setFrameFlags(frame, frame[4])
+      assert.throws(() => decode(damaged), withCode('LTX_CORRUPT', /LZ4 frame: its content/))
     })
 
     it('a stored block that is not one page', () => {
-      const stored = fixture('ltx/frames/stored-512.ltx')
-      const at = compressedRanges(stored).length
-      assert.ok(at > 0)
-      const { offset } = storedFrame(stored)
-      new DataView(stored.buffer).setUint32(offset, 0x80000000 | 511, true)
-      assert.throws(() => decode(stored), withCode('LTX_CORRUPT', /LZ4 frame/))
+      for (const size of [511, 513]) {
+        const block = storedFrame(random.bytes(size))
+        const bytes = forge({ pages: [{ page: 2, data: first, flags: 0, block }] })
+        assert.throws(() => decode(bytes), withCode('LTX_CORRUPT', /stored page/))
+      }
+    })
+
+    it('nothing wrong, and reads it though it has no checksums', () => {
+      const bytes = forge({ pages: [{ page: 2, data: first, flags: 0, block: storedFrame(first) }] })
+      assert.deepEqual(decode(bytes).pages, new Map([[2, first]]))
     })
   })
 
@@ -420,6 +428,7 @@ describe('LtxDecoder', () => {
     const bytes = forge({ pages: [{ page: 2, data: first }, { page: 1, data: second }, { page: 3, data: third }] }) // prettier-ignore
     const error = ltxError(() => decode(bytes, [9]))
     assert.equal(error.offset, 100 + 10 + 3 + 512)
+    assert.match(error.message, /page 1 comes after page 2 \(at byte 625\)$/)
   })
 })
 
@@ -444,13 +453,21 @@ function compressedRanges(bytes: Uint8Array): [number, number][] {
   return ranges
 }
 
-/** Where the size of the first stored LZ4 block stands. */
-function storedFrame(bytes: Uint8Array): { offset: number } {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  for (let at = 100; view.getUint32(at) !== 0;) {
-    const size = view.getUint32(at + 6 + 7, true)
-    if (size >>> 31 === 1) return { offset: at + 6 + 7 }
-    at += 6 + 7 + 4 + size + 4 + 4
-  }
-  throw new Error('no stored block')
+/** Sets the flags of an LZ4 frame, and the checksum of its header to what it should be then. */
+function setFrameFlags(frame: Uint8Array, flags: number): void {
+  frame[4] = flags
+  const end = flags & 8 ? 14 : 6
+  frame[end] = xxHash32(frame.subarray(4, end)) >>> 8
+}
+
+/** An LZ4 frame of one block that is stored as it is, with no checksum but its header's. */
+function storedFrame(data: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(7 + 4 + data.length + 4)
+  const view = new DataView(frame.buffer)
+  view.setUint32(0, 0x184d2204, true)
+  frame[5] = 0x40
+  setFrameFlags(frame, 0x60)
+  view.setUint32(7, 0x80000000 | data.length, true)
+  frame.set(data, 11)
+  return frame
 }
