@@ -38,6 +38,8 @@ export interface FrameBatch {
    * what did not change is left out later, by its checksum.
    */
   pages(since: LogPosition): PageSet
+  /** Nobody reads the batch any more. Until then what it was made of stays readable, whatever is trimmed. */
+  close(): void
   /** Everything up to `upTo` is in the spool of every storage: what was kept for it may go. */
   trim(upTo: LogPosition): Promise<void> | void
 }

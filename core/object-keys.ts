@@ -65,7 +65,9 @@ export function parseKey(style: KeyStyle, key: string): (FileId & { name: string
 
 /** Throws `E_CONFIG` unless `name` can be part of a key on every backend: no `..`, no control characters, no empty part. */
 export function checkName(name: string): void {
-  const printable = Array.from(name).every((character) => character >= ' ' && character !== '\u007f' && character !== '\\')
+  const printable = Array.from(name).every(
+    (character) => character >= ' ' && character !== '\u007f' && character !== '\\',
+  )
   const parts = name.split('/')
   if (name.length > 512 || !printable || parts.some((part) => ['', '.', '..'].includes(part))) {
     throw new WalrustError('E_CONFIG', `"${name}" cannot be the name of a database in storage`)

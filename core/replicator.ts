@@ -22,7 +22,7 @@ import { WalBatch } from './wal/wal-batch.js'
 import { WalWatcher } from './wal/watcher.js'
 
 /** How often a busy database is looked at, in milliseconds: reaction to a foreign checkpoint that waits for us. */
-const TICK = 10
+const TICK = 2
 /** So long after the last commit the database counts as busy. */
 const BUSY = 2000
 /** How often one is looked at that does not come to rest, because somebody else's reader is in the way. */
@@ -175,9 +175,10 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
 
   // What shippers ask for.
 
-  async frames(since: LogPosition): Promise<FrameBatch | undefined> {
+  async frames(since: LogPosition): Promise<FrameBatch> {
     const follower = this.#following()
-    const wal = new WalBatch(follower, since)
+    // What is kept elsewhere is not read from the WAL: that may be restarted at any time once everything is kept.
+    const wal = new WalBatch(follower, this.#keptSince(since))
     const request = { reason: 'ship' as const, database: this.database, pageSize: this.#pageSize, since, wal }
     return (await this.#parts.hooks.frameRead.promise(request)) ?? wal
   }
@@ -228,13 +229,13 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     const end = follower.position
     const lowest = this.#lowest()
     if (!lowest || comparePositions(lowest, end) >= 0) return end.frame
-    const held = this.#held && comparePositions(this.#held.from, lowest) <= 0 ? this.#held.to : lowest
-    const since = comparePositions(held, lowest) > 0 ? held : lowest
+    const since = this.#keptSince(lowest)
     if (comparePositions(since, end) >= 0) return end.frame
     const wal = new WalBatch(follower, since)
     const request = { reason: 'release' as const, database: this.database, pageSize: this.#pageSize, since, wal }
     try {
       const kept = await this.#parts.hooks.frameRead.promise(request)
+      kept?.close()
       if (kept) this.#held = kept
       this.#checkWaiting()
       const upTo = kept?.to ?? since
@@ -245,6 +246,12 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
       this.#giveUpFrames('there was no room to keep them')
       return end.frame
     }
+  }
+
+  /** Up to where everything after `since` is kept outside the WAL; `since` itself if nothing is. */
+  #keptSince(since: LogPosition): LogPosition {
+    const held = this.#held
+    return held && comparePositions(held.from, since) <= 0 && comparePositions(held.to, since) > 0 ? held.to : since
   }
 
   /** What waits on this machine has a bound: beyond it frames are given up. */
@@ -348,6 +355,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     if (held) known.push({ at: held.to, proof: held.proof })
     const proved = await follower.attach(lost === undefined ? known : [])
     const isProved = (at: LogPosition) => proved.some((other) => comparePositions(at, other) === 0)
+    held?.close()
     if (held && isProved(held.to)) this.#held = held
     else if (held) await held.trim(held.to)
     for (const shipper of this.#shippers) {

@@ -25,7 +25,7 @@ interface WatchOptions {
   baseDelay?: number
   maxDelay?: number
   uploadConcurrency: number
-  shadowWal: boolean
+  shadowWal?: boolean
   spoolDir?: string
   spoolMaxSize?: number
   cacheRetention?: number
@@ -116,7 +116,7 @@ class Watch {
     this.#sources = sources
     this.#options = options
     this.#settings = settingsOf(options)
-    if (options.shadowWal) context.host.use(shadowWal())
+    if (options.shadowWal !== false) context.host.use(shadowWal())
     const { host, log } = context
     this.#engine = new Engine({ host, log, uploadConcurrency: options.uploadConcurrency })
   }

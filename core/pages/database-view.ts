@@ -42,6 +42,7 @@ export class DatabaseView {
   #windowPage = 0
   #windowPages = 0
   #lastPage = 0
+  #closed = false
 
   constructor(source: ViewSource) {
     this.#source = source
@@ -75,8 +76,11 @@ export class DatabaseView {
     return undefined
   }
 
-  /** Visits the checksum of every page but the lock page, in order. */
-  async checksums(visit: (page: number, high: number, low: number) => void, signal?: AbortSignal): Promise<void> {
+  /** Visits every page but the lock page, in order, with its checksum. The bytes are valid during the call only. */
+  async checksums(
+    visit: (page: number, high: number, low: number, bytes: Uint8Array) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const bytes = Buffer.allocUnsafeSlow(this.pageSize)
     for (let page = 1; page <= this.commit; page++) {
       if (page === this.#lockPage) continue
@@ -86,11 +90,15 @@ export class DatabaseView {
         signal?.throwIfAborted()
       }
       pageChecksum(page, bytes)
-      visit(page, checksumWords[0], checksumWords[1])
+      visit(page, checksumWords[0], checksumWords[1], bytes)
     }
   }
 
+  /** Ends the read transaction. Closing twice does no harm. */
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#lost.abort(new Error('the view is closed'))
     this.#source.release()
   }
 

@@ -9,13 +9,13 @@ import type { ChecksumMode } from '../ltx/header.js'
 import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { DatabaseView } from '../pages/database-view.js'
 import { PageChecksums } from '../pages/page-checksums.js'
-import { PageListBuilder } from '../pages/page-list.js'
 import type { Remote } from '../remote.js'
 import { planRestore } from '../restore/plan.js'
 import { readRemoteTable } from '../restore/remote-table.js'
 import { readFileBody } from '../spool/spool.js'
 import { ContinuityLost } from '../wal/follower.js'
 import { comparePositions, LOG_START, type LogPosition, type WalPosition } from '../wal/position.js'
+import { findChangedPages } from './changed-pages.js'
 import { factsOf, FileMaker } from './file-maker.js'
 import type { LocalState } from './local-state.js'
 import { type Head, reconcile } from './reconcile.js'
@@ -46,7 +46,7 @@ export interface ShipperOwner {
   /** When the newest commit read so far was first seen, milliseconds since the epoch. */
   readonly observed: number
   /** The committed frames since a position, as far as the WAL has been read when this is called. */
-  frames(since: LogPosition): Promise<FrameBatch | undefined>
+  frames(since: LogPosition): Promise<FrameBatch>
   /** Runs work that reads pages written after `since`, which may still be in the WAL: it is not restarted meanwhile. */
   reading<T>(since: LogPosition, work: () => Promise<T>): Promise<T>
   /** The same; `work` begins before anything else can happen. */
@@ -330,9 +330,18 @@ export class Shipper {
   }
 
   async #make(since: LogPosition): Promise<void> {
-    const { local, owner } = this.#parts
+    const { owner } = this.#parts
     const batch = await owner.frames(since)
-    if (!batch || comparePositions(batch.from, since) > 0) {
+    try {
+      await this.#makeFrom(batch, since)
+    } finally {
+      batch.close()
+    }
+  }
+
+  async #makeFrom(batch: FrameBatch, since: LogPosition): Promise<void> {
+    const { local, owner } = this.#parts
+    if (comparePositions(batch.from, since) > 0) {
       this.#need = { kind: 'heal', reason: 'frames since the last file are not there any more' }
       return
     }
@@ -343,7 +352,6 @@ export class Shipper {
     }
     await this.#maker.make(pages, { at: batch.to, proof: batch.proof, observed: owner.observed })
     owner.moved()
-    await batch.trim(batch.to)
   }
 
   /** Brings the newest file of the spool to storage. */
@@ -449,18 +457,13 @@ export class Shipper {
     try {
       if (!local.table) await this.#rebuildTable(position.txid)
       if (local.table?.pageSize !== view.pageSize) local.table = new PageChecksums(view.pageSize)
-      const { table } = local
-      const changed = new PageListBuilder()
-      const visit = (page: number, high: number, low: number) => {
-        if (!table.matches(page, high, low)) changed.add(page, high, low)
-      }
-      await view.checksums(visit, this.#abort.signal)
-      const pages = changed.build(view.pageSize, view.commit, (_index, page, into) => view.read(page, into))
+      const { pages, count, copied } = await findChangedPages(view, local.table, this.#abort.signal)
+      if (copied) view.close()
       const end = { at: view.at, proof: view.proof, observed: owner.observed, gapStart: position.timestamp }
       const staged = await this.#maker.make(pages, end)
       this.#done()
       if (!staged) return
-      const context = { txid: this.txid, pages: changed.size, of: view.commit, bytes: staged.file.size, reason }
+      const context = { txid: this.txid, pages: count, of: view.commit, bytes: staged.file.size, reason }
       this.#log.warn('commits that could not be followed were found by comparing', context)
       announce('gap_healed', { context })
     } finally {

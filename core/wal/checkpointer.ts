@@ -6,6 +6,28 @@ import type { Follower } from './follower.js'
 /** After this long without a commit the WAL is backfilled completely: see {@link Checkpointer.tend}. */
 const QUIET_MS = 1000
 
+/**
+ * How long after the last commit the pin moves to the end of the WAL, in milliseconds.
+ *
+ * A checkpointer with the write lock in its hand goes through SQLite's read slots one by one and waits at each that is
+ * taken and has a mark below the end. It can find one taken for a moment by the writer it has just stopped. That slot
+ * then has the best mark, so our pin would move to it; if it does before the checkpointer looks again, that waits for us
+ * until its timeout, however far our mark reaches (tried: five seconds). How long it sleeps before it looks again grows
+ * with how long it had to wait for the write lock: next to nothing beside a writer that leaves gaps, up to 100 ms beside
+ * one that does not.
+ */
+const MOVE_MS = 1.5
+const MOVE_LATE_MS = 110
+/** Commits a second from which on a writer leaves no gaps to speak of. */
+const TIGHT_RATE = 4000
+
+/**
+ * After so long without a commit, with somebody else at a checkpoint that does not get on, the pin steps aside, for as
+ * long as SQLite's busy handler sleeps at most.
+ */
+const STUCK_MS = 250
+const ASIDE_MS = 110
+
 /** Larger checkpoints run on a thread of their own; so does the next one after a slow one. */
 const INLINE_BYTES = 16 * 1024 * 1024
 const INLINE_MS = 100
@@ -75,6 +97,10 @@ export class Checkpointer {
   #nextAttempt: number
   #attemptStep: number
   #background: Promise<void> | undefined
+  #nextAside = 0
+  #tight = false
+  #measured = 0
+  #measuredAt = 0
 
   constructor(
     follower: Follower,
@@ -106,14 +132,17 @@ export class Checkpointer {
   /** Called after each look at the WAL. `fresh`: there were new commits. */
   async tend(fresh: boolean): Promise<void> {
     const now = performance.now()
-    if (fresh) this.#lastCommit = now
+    if (fresh) {
+      this.#lastCommit = now
+      this.#measure(now)
+    }
     const { state } = this.#follower
     if (this.#background || this.settled) return
     if (state.log === state.checkpointed) {
       await this.#settle()
       return
     }
-    if (!fresh) this.#follower.advance()
+    await this.#movePin(now - this.#lastCommit)
     if (state.log < this.#settings.minPages) this.#resetAttempts()
     if (this.#isDue(now)) await this.#checkpoint(now)
   }
@@ -139,6 +168,27 @@ export class Checkpointer {
     if (result) this.#report('truncate', result, start, 0)
   }
 
+  /** Lets whoever waits for readers go on: nobody has committed since the last looks. */
+  async #movePin(silence: number): Promise<void> {
+    if (silence < (this.#tight ? MOVE_LATE_MS : MOVE_MS) || this.#follower.advance()) return
+    const now = performance.now()
+    if (silence < STUCK_MS || now < this.#nextAside || this.#owner.walInUse()) return
+    this.#nextAside = now + STUCK_MS
+    const { log } = this.#follower.state
+    if (!this.#follower.idle.checkpoint().busy || (await this.#owner.keep()) < log) return
+    if (!this.#owner.walInUse()) this.#follower.stepAside(ASIDE_MS)
+  }
+
+  /** Notes how fast commits come, over spans of at least a tenth of a second with commits in them. */
+  #measure(now: number): void {
+    const span = now - this.#measuredAt
+    if (span < 100) return
+    const { commits } = this.#follower
+    if (commits > this.#measured) this.#tight = ((commits - this.#measured) / span) * 1000 > TIGHT_RATE
+    this.#measured = commits
+    this.#measuredAt = now
+  }
+
   #resetAttempts(): void {
     this.#nextAttempt = this.#settings.minPages
     this.#attemptStep = this.#firstStep
@@ -161,6 +211,7 @@ export class Checkpointer {
       this.#background = this.#checkpointInThread().finally(() => (this.#background = undefined))
       return
     }
+    if (this.#follower.idle.checkpoint().busy) return
     await this.#owner.keep()
     this.#follower.advance()
     this.#checkpointInline('passive')

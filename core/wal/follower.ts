@@ -43,6 +43,8 @@ export class Follower {
   /** The database file as it was when lock 0 was taken: nobody may write it while that is held. */
   #mark: FileMark | undefined
   #nextSequence: number
+  /** Commits in generations that are over. */
+  #commits = 0
   /** Where the present generation continues: the end of the one before it, if that was seen. */
   #continues: LogPosition | undefined
   readonly #views = new Set<DatabaseView>()
@@ -81,6 +83,11 @@ export class Follower {
 
   get generation(): Generation | undefined {
     return this.#generation
+  }
+
+  /** Commits read since this was made. */
+  get commits(): number {
+    return this.#commits + (this.#generation?.commits ?? 0)
   }
 
   get nextSequence(): number {
@@ -166,10 +173,28 @@ export class Follower {
 
   /** Moves the pin forward over frames that stay in the WAL, so that they can be backfilled. */
   advance(): boolean {
-    if (!this.#pins.canAdvance(this.#state)) return false
+    if (!this.#pins.advance(this.#state)) return false
     this.#mark = undefined
-    this.#pins.advance()
     return true
+  }
+
+  /**
+   * Gets out of the way of a checkpointer that waits for the very read slot our pin is on, until it has gone past.
+   * Everything that is in the WAL must be safe elsewhere. Errors: {@link ContinuityLost}, if it went so far meanwhile
+   * that it cannot be proved that nothing was missed.
+   *
+   * @param limit milliseconds
+   */
+  stepAside(limit: number): void {
+    const { log, checkpointed } = this.#state
+    const mark = this.#file.mark()
+    this.#mark = undefined
+    this.#pins.stepAside(() => {
+      // The database file is written only after all slots have been passed.
+      const state = this.idle.state()
+      return state.log !== log || state.checkpointed !== checkpointed || !sameMark(mark, this.#file.mark())
+    }, limit)
+    this.collectNow()
   }
 
   /**
@@ -273,6 +298,7 @@ export class Follower {
     if (state.log === 0) return undefined
     if (!header) throw new ContinuityLost('the WAL has no valid header')
     this.#continues = this.position
+    this.#commits = this.commits
     this.#generation = new Generation(this.#nextSequence++, header)
     this.#pins.restarted()
     return this.#generation

@@ -23,6 +23,8 @@ export class Generation {
   readonly sum: WalSum
   /** Size of the database in pages after the last commit read. */
   commit = 0
+  /** How many commits were read. */
+  commits = 0
   /** The newest frame of each page, with the page's checksum. */
   readonly newest = new PageMap()
   #pages = new Uint32Array(1024)
@@ -74,7 +76,10 @@ export class Generation {
     const page = entries[at]
     if (page === 0) return false
     this.#pages[this.frames++] = page
-    if (entries[at + 1] !== 0) this.commit = entries[at + 1]
+    if (entries[at + 1] !== 0) {
+      this.commit = entries[at + 1]
+      this.commits++
+    }
     this.newest.set(page, this.frames, entries[at + 2], entries[at + 3])
     return true
   }

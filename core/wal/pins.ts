@@ -7,12 +7,14 @@ import { Connection, type WalState } from '../database/connection.js'
  * SQLite gives a reader one of two kinds of lock. On a WAL with frames that are not in the database yet, a *mark*: no
  * restart while it is held. On a fully backfilled WAL, *lock 0*: the next writer may restart the WAL once, but nobody
  * may backfill, so the new generation is pinned from its first frame. Which kind a reader got cannot be asked. But it
- * follows from what was known before, and that decides when the old pin may be let go:
+ * follows from what is known, and that decides when the old pin may be let go:
  *
- * - {@link advance}: there are frames beyond any mark the old pin can have. Then they cannot be backfilled while the
- *   old pin holds, so the WAL is not fully backfilled, so the new pin is a mark: nothing that is in the WAL goes away.
- * - {@link settle}: everything is backfilled and everything up to there is kept elsewhere. If the new pin is lock 0 a
- *   restart takes away nothing we need; if frames came in between, it is a mark.
+ * - There are frames beyond any mark the old pin can have. Then they cannot be backfilled while the old pin holds, so
+ *   the WAL is not fully backfilled, so the new pin is a mark: nothing that is in the WAL goes away.
+ * - With both pins held, the WAL is seen not to be fully backfilled: the same follows. (Seen through a third connection,
+ *   for when it is not clear how far the old mark reaches.)
+ * - Everything is backfilled and everything up to there is kept elsewhere. If the new pin is lock 0 a restart takes away
+ *   nothing we need; if frames came in between, it is a mark.
  *
  * Otherwise the old pin stays. States after a kill: none, locks die with the process.
  */
@@ -20,7 +22,8 @@ export class Pins {
   readonly #path: string
   #held: Connection | undefined
   #idle: Connection | undefined
-  /** Of the generation that was current when the pin was taken. */
+  /** The mark of the held pin lies between these two frames of the generation that was current when it was taken. */
+  #least = 0
   #bound = 0
 
   constructor(path: string) {
@@ -48,17 +51,23 @@ export class Pins {
       throw error
     }
     this.#held = connection
+    this.#least = 0
     this.#bound = this.idle.state().log
   }
 
-  /** Whether the WAL holds frames beyond any mark that the held pin can have. */
-  canAdvance(state: WalState): boolean {
-    return state.log > this.#bound
-  }
-
-  /** Moves the pin forward over frames that stay in the WAL. Only when {@link canAdvance}. */
-  advance(): void {
-    this.#handOver()
+  /**
+   * Moves the pin forward over frames that stay in the WAL, so that they can be backfilled.
+   *
+   * @param state as it was just seen; every frame of it has been read
+   * @returns whether it was done
+   */
+  advance(state: WalState): boolean {
+    if (state.log > this.#bound) {
+      this.#handOver(state.log)
+      return true
+    }
+    // A commit came just when this pin was taken: it may stand before that, and hold up whoever wants to backfill it.
+    return state.log > this.#least && this.#advanceWatched()
   }
 
   /**
@@ -70,12 +79,29 @@ export class Pins {
   settle(kept: number): boolean {
     const state = this.idle.state()
     if (state.log !== state.checkpointed || state.log > kept) return false
-    this.#handOver()
+    this.#handOver(state.log)
     return true
+  }
+
+  /**
+   * Lets the pin go for a moment, until `over` says so or the time is up, and takes it again. In between anything can
+   * happen to the WAL: whoever calls this has to prove afterwards that nothing did. Waits without giving others their
+   * turn, because a millisecond later it is too late.
+   *
+   * @param limit milliseconds
+   */
+  stepAside(over: () => boolean, limit: number): void {
+    this.#held?.unpin()
+    const end = performance.now() + limit
+    while (!over() && performance.now() < end);
+    this.#held?.pin()
+    this.#least = 0
+    this.#bound = this.idle.state().log
   }
 
   /** Tells that a new generation has begun under lock 0: the held pin has no mark in it. */
   restarted(): void {
+    this.#least = 0
     this.#bound = 0
   }
 
@@ -93,13 +119,36 @@ export class Pins {
     this.#held = undefined
   }
 
-  #handOver(): void {
+  /** Hands over after making sure, with both pins held, that the WAL is not fully backfilled. */
+  #advanceWatched(): boolean {
     const next = this.idle
     next.pin()
+    const third = new Connection(this.#path)
+    try {
+      const { log, checkpointed } = third.state()
+      if (log === checkpointed) {
+        next.unpin()
+        return false
+      }
+      this.#swap(log)
+      return true
+    } finally {
+      third.close()
+    }
+  }
+
+  #handOver(least: number): void {
+    this.idle.pin()
+    this.#swap(least)
+  }
+
+  /** Lets the old pin go, the idle connection having been pinned. */
+  #swap(least: number): void {
     const old = this.#held
-    old?.unpin()
-    this.#held = next
+    this.#held = this.#idle
     this.#idle = old
+    old?.unpin()
+    this.#least = least
     this.#bound = this.idle.state().log
   }
 }

@@ -30,6 +30,10 @@ export class WalBatch implements FrameBatch {
     return this.#list
   }
 
+  close(): void {
+    // Nothing but memory.
+  }
+
   trim(): void {
     // The WAL belongs to SQLite.
   }

@@ -88,11 +88,17 @@ export class Segment extends BasePageSet {
   }
 
   cursor(): PageCursor {
+    return new SegmentCursor(this.#fd, this.facts)
+  }
+
+  /** Keeps the pages readable until {@link release}, also when the file is deleted meanwhile. */
+  hold(): void {
     this.#readers++
-    return new SegmentCursor(this.#fd, this.facts, () => {
-      this.#readers--
-      this.#closeIfDone()
-    })
+  }
+
+  release(): void {
+    this.#readers--
+    this.#closeIfDone()
   }
 
   /** Makes it survive a power failure. Failing to is no harm: then what it holds is found by comparing. */
@@ -125,7 +131,6 @@ class SegmentCursor implements PageCursor {
   constructor(
     readonly fd: number,
     readonly facts: SegmentFacts,
-    readonly onClose: () => void,
   ) {}
 
   next(): boolean {
@@ -145,7 +150,7 @@ class SegmentCursor implements PageCursor {
   }
 
   close(): void {
-    this.onClose()
+    // The descriptor belongs to the segment.
   }
 
   #load(): void {

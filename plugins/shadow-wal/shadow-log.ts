@@ -31,18 +31,21 @@ export class ShadowLog {
 
   /** What is kept now, and then what is still in the WAL, if that is given and the two meet. */
   batch(wal?: FrameBatch): FrameBatch | undefined {
-    if (this.#segments.length === 0) return undefined
-    const [first, last] = [this.#segments[0].facts, this.#segments[this.#segments.length - 1].facts]
+    const segments = [...this.#segments]
+    if (segments.length === 0) return undefined
+    const [first, last] = [segments[0].facts, segments[segments.length - 1].facts]
     if (wal && comparePositions(wal.from, last.to) > 0) return undefined
+    for (const segment of segments) segment.hold()
     return {
       from: first.from,
       to: wal?.to ?? last.to,
       proof: wal ? wal.proof : last.proof,
       bytes: this.bytes,
       pages: (since) => {
-        const kept: PageSet[] = this.#segments.filter(({ facts }) => comparePositions(facts.to, since) > 0)
+        const kept: PageSet[] = segments.filter(({ facts }) => comparePositions(facts.to, since) > 0)
         return new LayeredPageSet(wal ? [...kept, wal.pages(since)] : kept)
       },
+      close: () => segments.splice(0).forEach((segment) => segment.release()),
       trim: (upTo) => this.trim(upTo),
     }
   }
