@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ChecksumMode, formatChecksum, indexLength, readIndex } from '../../core/ltx/index.js'
-import { decode, type Decoded, encode, merge } from '../helpers/ltx.js'
+import { CHECKSUM_FLAG, type ChecksumMode, formatChecksum, indexLength, readIndex } from '../../core/ltx/index.js'
+import { decode, type Decoded, encode, header, merge } from '../helpers/ltx.js'
 import { slowPageChecksum } from '../helpers/ltx-slow.js'
 import { databaseStates, difference, ltxName, PAGE_SIZES } from './databases.js'
 import { run } from './tools.js'
@@ -66,9 +66,9 @@ for (const pageSize of PAGE_SIZES) {
         const txid = i + 1
         const wal = i === 2 ? { walOffset: 32, walSize: 4152, walSalt1: 0xdeadbeef, walSalt2: 7, nodeId: 99n } : {}
         const fields = { pageSize, minTxid: txid, maxTxid: txid, checksums, timestamp: 1_700_000_000_000 + i, ...wal }
-        const { header, pages } = difference(states[i - 1], state, fields)
+        const { header: fieldsAndChain, pages } = difference(states[i - 1], state, fields)
         const file = join(folder, checksums, ltxName(txid, txid))
-        writeFileSync(file, encode(header, pages))
+        writeFileSync(file, encode(fieldsAndChain, pages))
         return file
       })
     }
@@ -137,8 +137,8 @@ for (const pageSize of PAGE_SIZES) {
 
     it('computes the checksum of a database as we do', () => {
       for (const [i, state] of states.entries()) {
-        const { header } = difference(states[i - 1], state, { pageSize, minTxid: 2, maxTxid: 2 })
-        assert.equal(run('ltx', 'checksum', state), formatChecksum(header.post))
+        const { post } = difference(states[i - 1], state, { pageSize, minTxid: 2, maxTxid: 2 }).header
+        assert.equal(run('ltx', 'checksum', state), formatChecksum(post))
       }
     })
 
@@ -158,6 +158,19 @@ for (const pageSize of PAGE_SIZES) {
       }
       // It does check: the second transaction does not follow the last one.
       assert.throws(() => run('ltx', 'apply', '-db', database, files[1]), /pre-apply checksum mismatch/)
+    })
+
+    it('verifies files that hold no pages, of an empty database and of one that was only cut off', () => {
+      const [pre, commit] = [CHECKSUM_FLAG | 1n, 3]
+      for (const checksums of ['portable', 'tracked'] as const) {
+        const empty = header({ pageSize, checksums, pre, commit: 0, post: CHECKSUM_FLAG })
+        const shorter = header({ pageSize, checksums, pre, commit, post: CHECKSUM_FLAG | 2n })
+        for (const fields of [empty, shorter, { ...empty, minTxid: 1, pre: 0n }]) {
+          const file = join(folder, 'empty.ltx')
+          writeFileSync(file, encode(fields, new Map()))
+          assert.equal(run('ltx', 'verify', file), 'ok')
+        }
+      }
     })
 
     it('refuses our files once they are damaged: its verdict is worth something', () => {

@@ -78,7 +78,24 @@ describe('page index', () => {
       ['when it says more than the file has', { indexSize: () => 1n << 40n }],
       ['when it says more than there are numbers for', { indexSize: () => (1n << 64n) - 1n }],
     ] // prettier-ignore
-    for (const [what, forgery] of cases) it(what, () => assert.throws(() => read(forgery), withCode('LTX_CORRUPT')))
+    for (const [what, forgery] of cases) {
+      it(what, () => {
+        assert.throws(() => read(forgery), withCode('LTX_CORRUPT'))
+        if (/pages are/.test(what)) return // Only the size of the file tells.
+        const bytes = forge({ pages, ...forgery })
+        assert.throws(
+          () => [...readIndex(bytes.subarray(-indexLength(bytes, bytes.length)), header())],
+          withCode('LTX_CORRUPT'),
+        )
+      })
+    }
+
+    it('when its stated size cannot be, before anything is fetched', () => {
+      for (const size of [0n, 1n << 40n, (1n << 64n) - 1n]) {
+        const bytes = forge({ pages, indexSize: () => size })
+        assert.throws(() => indexLength(bytes.subarray(-24), bytes.length), withCode('LTX_CORRUPT'))
+      }
+    })
 
     it('when the lock page is in it', () => {
       const index = forge({
