@@ -490,10 +490,11 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     const before = this.end
     await this.#look()
     if (comparePositions(before, this.end) !== 0) return
-    if (settled) this.#follower?.rest()
-    await this.#wake.wait(settled ? undefined : SLOW_TICK)
+    const wait = settled ? (this.#checkpointer?.wait ?? Infinity) : SLOW_TICK
+    if (wait === Infinity) this.#follower?.rest()
+    const woken = await this.#wake.wait(wait === Infinity ? undefined : wait)
     this.#watcher.disarm()
-    this.#lastFresh = performance.now()
+    if (woken) this.#lastFresh = performance.now()
   }
 
   /** Something about the database is not as it was. Everything is closed; the loop opens it anew. */

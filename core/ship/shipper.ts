@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isBusy } from '../database/connection.js'
-import { isError, messageOf, WalrustError } from '../errors.js'
+import { EXIT, isError, messageOf, WalrustError } from '../errors.js'
 import { storeErrorOf } from '../failures.js'
 import type { DatabaseInfo, FrameBatch, Hooks } from '../hooks.js'
 import type { Inventory } from '../inventory.js'
@@ -633,8 +633,9 @@ export class Shipper {
 function isPassing(error: unknown): boolean {
   const kind = storeErrorOf(error)?.kind
   if (kind !== undefined) return kind === 'transient' || kind === 'throttled'
-  if (isBusy(error)) return true
-  return isError(error, 'E_HOOK', 'E_STATE', 'E_DATABASE_UNREADABLE', 'E_DATABASE_MISSING', 'E_NOT_WAL')
+  // Whether a database that cannot be opened comes back is for its replicator to see.
+  if (isBusy(error) || (error instanceof WalrustError && error.exitCode === EXIT.database)) return true
+  return isError(error, 'E_HOOK', 'E_STATE')
 }
 
 function asWalrustError(error: unknown, database: string): WalrustError {

@@ -8,8 +8,8 @@ export class WakeUp {
     this.#wake?.()
   }
 
-  /** Sleeps until somebody calls {@link notify}, or for `milliseconds`. */
-  async wait(milliseconds?: number): Promise<void> {
+  /** Sleeps until somebody calls {@link notify} (true), or for `milliseconds` (false). */
+  async wait(milliseconds?: number): Promise<boolean> {
     if (!this.#set) {
       await new Promise<void>((resolve) => {
         const timer = milliseconds === undefined ? undefined : setTimeout(resolve, milliseconds)
@@ -19,8 +19,10 @@ export class WakeUp {
         }
       })
     }
+    const woken = this.#set
     this.#wake = undefined
     this.#set = false
+    return woken
   }
 }
 

@@ -91,6 +91,9 @@ export class Checkpointer {
   readonly #owner: CheckpointOwner
   readonly #pool: CheckpointPool
   #lastCommit = 0
+  /** When a WAL that nobody writes to is looked after next, and how long after that again, in milliseconds. */
+  #nextQuiet = 0
+  #quietWait = QUIET_MS
   #lastCheckpoint = 0
   #lastDuration = 0
   /** The WAL length at which the next attempt is made, doubling its distance while writers leave no gap. */
@@ -117,6 +120,7 @@ export class Checkpointer {
     this.#nextAttempt = settings.minPages
     this.#attemptStep = this.#firstStep
     this.#lastCheckpoint = performance.now()
+    this.#nextQuiet = this.#lastCheckpoint + QUIET_MS
   }
 
   get #firstStep(): number {
@@ -129,15 +133,26 @@ export class Checkpointer {
     return state.log === state.checkpointed && (restartAllowed || state.log === 0)
   }
 
+  /** How long until something is to be done about a WAL that nobody writes to, in milliseconds. */
+  get wait(): number {
+    return this.#follower.state.log === 0 ? Infinity : Math.max(0, this.#nextQuiet - performance.now())
+  }
+
   /** Called after each look at the WAL. `fresh`: there were new commits. */
   async tend(fresh: boolean): Promise<void> {
     const now = performance.now()
     if (fresh) {
       this.#lastCommit = now
+      this.#quietWait = QUIET_MS
+      this.#nextQuiet = now + QUIET_MS
       this.#measure(now)
     }
     const { state } = this.#follower
-    if (this.#background || this.settled) return
+    if (this.#background) return
+    if (this.settled) {
+      if (state.log > 0 && now >= this.#nextQuiet) this.#empty(now)
+      return
+    }
     if (state.log === state.checkpointed) {
       await this.#settle()
       return
@@ -160,12 +175,25 @@ export class Checkpointer {
     this.#follower.idle.checkpoint()
   }
 
-  /** Cuts off the WAL file, if a large transaction has left it long and nobody needs it. */
-  truncateIfLong(walBytes: number, pageSize: number): void {
-    if (!this.settled || walBytes <= this.#settings.truncateThreshold * pageSize || !this.#file.isInPlace()) return
-    const start = performance.now()
+  /**
+   * Empties the WAL file of a quiet database. While anyone is connected a WAL is never deleted, and a fully backfilled
+   * one does no harm as long as its index says so. But that is rebuilt from the WAL itself by whoever opens the database
+   * when nobody else has it open, us included: an older copy put in the database's place would be given the newer
+   * frames. Moves nothing into the database; SQLite holds the write lock for it as long as it takes to cut a file off.
+   */
+  #empty(now: number): void {
+    this.#quietWaited(now)
+    if (!this.#file.isInPlace()) return
     const result = this.#follower.idle.truncate()
-    if (result) this.#report('truncate', result, start, 0)
+    const duration = performance.now() - now
+    if (result) this.#report('truncate', result, now, duration)
+    this.#follower.collectNow()
+  }
+
+  /** Waits twice as long until the next time, for as long as nothing is committed. */
+  #quietWaited(now: number): void {
+    this.#nextQuiet = now + this.#quietWait
+    this.#quietWait = Math.min(this.#quietWait * 2, this.#settings.interval)
   }
 
   /** Lets whoever waits for readers go on: nobody has committed since the last looks. */
@@ -197,13 +225,14 @@ export class Checkpointer {
   #isDue(now: number): boolean {
     const { log } = this.#follower.state
     const { interval } = this.#settings
-    return log >= this.#nextAttempt || now - this.#lastCommit >= QUIET_MS || now - this.#lastCheckpoint >= interval
+    return log >= this.#nextAttempt || now >= this.#nextQuiet || now - this.#lastCheckpoint >= interval
   }
 
   async #checkpoint(now: number): Promise<void> {
     // On a file that was replaced a checkpoint writes old pages into the new database.
     if (!this.#file.isInPlace()) return
     this.#lastCheckpoint = now
+    this.#quietWaited(now)
     const { log, checkpointed } = this.#follower.state
     const lockAt = Math.min(this.#settings.truncateThreshold, this.#settings.minPages * LOCK_FACTOR)
     if (this.#pageBytes(log - checkpointed) > INLINE_BYTES || this.#lastDuration > INLINE_MS) {

@@ -60,7 +60,8 @@ export function sql(path: string, text: string): void {
 
 /** All rows of all tables, in order: equal for databases with the same content. */
 export function contents(path: string): Record<string, unknown[]> {
-  const db = new Database(path, { readonly: true })
+  // Not read-only: such a connection leaves its -wal and -shm behind.
+  const db = new Database(path)
   try {
     const tables = db
       .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
@@ -75,7 +76,7 @@ export function contents(path: string): Record<string, unknown[]> {
 }
 
 export function integrity(path: string): string {
-  const db = new Database(path, { readonly: true })
+  const db = new Database(path)
   try {
     return db.pragma('integrity_check', { simple: true }) as string
   } finally {

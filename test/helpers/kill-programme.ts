@@ -62,9 +62,10 @@ export async function killProgramme(programme: KillProgramme): Promise<KillRepor
       if (line.message.startsWith('commits that could not be followed')) healed++
     }
   }
-  const end = Date.now() + seconds * 1000
-  while (killed < kills && Date.now() < end) {
-    await sleep(((seconds * 1000) / kills) * (0.3 + 1.2 * random()))
+  const start = Date.now()
+  while (killed < kills) {
+    const at = start + ((killed + random()) / kills) * seconds * 1000
+    await sleep(Math.max(0, at - Date.now()))
     await shipper.kill('SIGKILL')
     killed++
     collect()

@@ -63,6 +63,12 @@ describe('LZ4 blocks', () => {
     }
   })
 
+  it('may end with an empty run of literals, as other writers might', () => {
+    const block = Uint8Array.from([0x1f, 65, 1, 0, 255, 237, 0])
+    assert.deepEqual(inflated(block, 512), new Uint8Array(512).fill(65))
+    assert.deepEqual(slowInflate(block, 512)?.page, new Uint8Array(512).fill(65))
+  })
+
   it('are made of what can be compressed: rows shrink about as far as another implementation gets them', () => {
     const random = new Random(11)
     let [ours, theirs] = [0, 0]

@@ -135,4 +135,13 @@ describe('xxHash32', () => {
     ]
     for (const [text, hash] of known) assert.equal(xxHash32(Buffer.from(text)), hash, text)
   })
+
+  it('is right for every length from 0 to 100, folded into one number that python-xxhash gave', () => {
+    const bytes = Uint8Array.from({ length: 100 }, (_, i) => i * 7)
+    let folded = 0
+    for (let length = 0; length <= 100; length++) {
+      folded = (Math.imul(folded, 31) + xxHash32(bytes.subarray(0, length))) >>> 0
+    }
+    assert.equal(folded, 0xede06e34)
+  })
 })
