@@ -5,7 +5,8 @@ import { storageFailure } from './failures.js'
 import type { DatabaseInfo, DecodeRequest, Hooks } from './hooks.js'
 import { Inventory, type StoredFile } from './inventory.js'
 import { HEADER_SIZE } from './ltx/layout.js'
-import { readHeader, type LtxHeader } from './ltx/header.js'
+import type { LtxError } from './ltx/errors.js'
+import { type LtxHeader, readHeader } from './ltx/header.js'
 import type { ObjectBody, ObjectInfo, ObjectStore } from './object-store.js'
 import { checkName, type FileId, fileKey, fileName, parseKey, sidecarKey } from './object-keys.js'
 
@@ -87,7 +88,20 @@ export class Remote {
   /** The header of a file without transforms. */
   async header(file: StoredFile, signal?: AbortSignal): Promise<LtxHeader> {
     const bytes = await collect(this.raw(file, { start: 0, end: HEADER_SIZE }, signal), HEADER_SIZE)
-    return readHeader(bytes)
+    try {
+      return readHeader(bytes)
+    } catch (error) {
+      throw this.damaged(file, error as LtxError)
+    }
+  }
+
+  /** A file that is not what was written. */
+  damaged(file: StoredFile, cause: LtxError): WalrustError {
+    return new WalrustError('E_OBJECT_DAMAGED', `${file.key} in ${this.store.url} is damaged: ${cause.message}`, {
+      database: this.name,
+      storage: this.store.url,
+      cause,
+    })
   }
 
   /** The object's bytes as they lie there. Errors: `E_CHAIN_BROKEN` if it is gone. */

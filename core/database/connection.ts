@@ -8,6 +8,9 @@ const FIXED = [
   [3, 44, 6],
 ]
 
+/** Each takes a few microseconds; a change of the index takes less. */
+const STATE_TRIES = 2000
+
 /** How much of the WAL there is, and how much of that is in the database file already, in frames. */
 export interface WalState {
   log: number
@@ -66,11 +69,18 @@ export class Connection {
     return this.#db.inTransaction
   }
 
-  /** Reads how far WAL and backfill have come, without touching anything. Not inside a transaction. */
+  /**
+   * Reads how far WAL and backfill have come, without touching anything. Not inside a transaction.
+   *
+   * A writer that is just changing the index makes SQLite answer "busy" and -1: no answer at all, least of all an empty
+   * WAL. Errors: `E_DATABASE_UNREADABLE` if there is none for long, as in a database that is not in WAL mode.
+   */
   state(): WalState {
-    const [, log, checkpointed] = this.#state.get() as [number, number, number]
-    // SQLite answers -1 for a database that is not in WAL mode.
-    return { log: Math.max(log, 0), checkpointed: Math.max(checkpointed, 0) }
+    for (let i = 0; i < STATE_TRIES; i++) {
+      const [, log, checkpointed] = this.#state.get() as [number, number, number]
+      if (log >= 0 && checkpointed >= 0) return { log, checkpointed }
+    }
+    throw new WalrustError('E_DATABASE_UNREADABLE', `SQLite does not say what is in the WAL of ${this.#db.name}`)
   }
 
   /** Moves committed pages from the WAL into the database as far as readers allow, without waiting for anyone. */

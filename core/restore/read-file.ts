@@ -1,4 +1,3 @@
-import { WalrustError } from '../errors.js'
 import type { StoredFile } from '../inventory.js'
 import { LtxDecoder } from '../ltx/decoder.js'
 import { LtxError } from '../ltx/errors.js'
@@ -29,7 +28,7 @@ export async function readFile(remote: Remote, file: StoredFile, body: ObjectBod
     decoder.finish()
     await drain(decoder, file, sink)
   } catch (error) {
-    if (error instanceof LtxError) throw damaged(remote, file, error.message, error)
+    if (error instanceof LtxError) throw remote.damaged(file, error)
     throw error
   }
   return decoder.header
@@ -54,12 +53,4 @@ function checkIdentity(header: LtxHeader, file: StoredFile): void {
   if (header.minTxid !== file.minTxid || header.maxTxid !== file.maxTxid) {
     throw new LtxError('LTX_CORRUPT', `it holds transactions ${header.minTxid} to ${header.maxTxid}`)
   }
-}
-
-export function damaged(remote: Remote, file: StoredFile, why: string, cause?: unknown): WalrustError {
-  return new WalrustError('E_OBJECT_DAMAGED', `${file.key} in ${remote.store.url} is damaged: ${why}`, {
-    database: remote.name,
-    storage: remote.store.url,
-    cause,
-  })
 }

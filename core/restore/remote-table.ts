@@ -3,7 +3,7 @@ import { formatChecksum } from '../ltx/checksum.js'
 import { PageChecksums } from '../pages/page-checksums.js'
 import type { Remote } from '../remote.js'
 import type { RestorePlan } from './plan.js'
-import { damaged, readFile } from './read-file.js'
+import { readFile } from './read-file.js'
 
 /**
  * The page checksums of a state in storage, by reading the files that make it up, without writing the database.
@@ -21,7 +21,7 @@ export async function readRemoteTable(remote: Remote, plan: RestorePlan, signal:
       },
       page: (page, _bytes, high, low) => table?.set(page, high, low),
     })
-    if (!table) throw damaged(remote, file, 'it has no header')
+    if (!table) throw new WalrustError('E_INTERNAL', `${file.key} was read without a header`)
     const overlaps = file !== plan.files[0] && header.minTxid <= plan.files[plan.files.indexOf(file) - 1].maxTxid
     if (before !== undefined && header.pre !== 0n && header.pre !== before && !overlaps) {
       throw new WalrustError('E_CHAIN_BROKEN', `${file.key} does not continue the file before it`, {
