@@ -7,6 +7,7 @@ export interface Sequence {
   /** 0 for the last sequence of a block, which has no match. */
   match: number
   distance: number
+  token: number
 }
 
 /** The sequences of a block and what they inflate to; `undefined` unless that is exactly `size` bytes. */
@@ -32,7 +33,7 @@ export function slowInflate(block: Uint8Array, size: number): { page: Uint8Array
     from += literals
     to += literals
     if (from === block.length) {
-      sequences.push({ at, literals, match: 0, distance: 0 })
+      sequences.push({ at, literals, match: 0, distance: 0, token })
       return to === size ? { page, sequences } : undefined
     }
     if (from + 2 > block.length) return undefined
@@ -41,7 +42,7 @@ export function slowInflate(block: Uint8Array, size: number): { page: Uint8Array
     const rest = length(token & 15)
     if (rest === undefined || distance === 0 || distance > to || to + rest + 4 > size) return undefined
     for (let i = 0; i < rest + 4; i++, to++) page[to] = page[to - distance]
-    sequences.push({ at, literals, match: rest + 4, distance })
+    sequences.push({ at, literals, match: rest + 4, distance, token })
   }
   return undefined
 }

@@ -62,6 +62,7 @@ describe('LZ4 blocks', () => {
         const sequences = slowInflate(compressed(page), size)!.sequences
         const last = sequences[sequences.length - 1]
         assert.ok(last.literals >= 5 || sequences.length === 1)
+        assert.equal(last.token & 15, 0)
         for (const { at, literals, match } of sequences) if (match > 0) assert.ok(at + literals <= size - 12)
       }
     }
