@@ -2,6 +2,7 @@ import { checksumWords, Crc64, frameArea, inflate, pageArea } from '../kernel/ke
 import { DatabaseChecksum } from './checksum.js'
 import { LtxError } from './errors.js'
 import { isSnapshot, type LtxHeader, type LtxTrailer, readHeader, readTrailer } from './header.js'
+import { Input } from './input.js'
 import {
   CHECKSUM_FLAG,
   HEADER_SIZE,
@@ -12,7 +13,7 @@ import {
   storedPages,
   TRAILER_SIZE,
 } from './layout.js'
-import { blockBound, findPageFrame, FRAME_OVERHEAD, inflateFrame } from './lz4.js'
+import { blockBound, findPageFrame, inflateFrame, largestFrame } from './lz4.js'
 import { IndexChecker, pushVarint } from './page-index.js'
 import { VarintReader } from './varint.js'
 
@@ -44,14 +45,9 @@ export class LtxDecoder {
   #header: LtxHeader | undefined
   #trailer: LtxTrailer | undefined
 
-  // The input: our own buffer, and the part of it that is still to be read.
-  #buffer = new Uint8Array(0)
-  #view = new DataView(this.#buffer.buffer)
-  #at = 0
-  #end = 0
+  readonly #input = new Input()
   #asked = true
   #finished = false
-  #offset = 0
 
   #inflated!: Uint8Array
   readonly #crc = new Crc64()
@@ -91,9 +87,7 @@ export class LtxDecoder {
   push(piece: Uint8Array): void {
     if (this.#error !== undefined) throw this.#error
     if (!this.#asked || this.#finished) throw new LtxError('LTX_USAGE', 'the decoder did not ask for more')
-    this.#makeRoom(piece.length)
-    this.#buffer.set(piece, this.#end)
-    this.#end += piece.length
+    this.#input.append(piece, this.#header ? largestFrame(this.#header.pageSize) : HEADER_SIZE)
     this.#asked = false
   }
 
@@ -103,33 +97,13 @@ export class LtxDecoder {
     this.#finished = true
   }
 
-  /**
-   * Makes room behind what is still to be read. There is always some for the rest of a page frame, so that pieces
-   * smaller than a page neither move the bytes before them nor let the buffer grow each time.
-   */
-  #makeRoom(length: number): void {
-    if (this.#end + length <= this.#buffer.length) return
-    const rest = this.#available()
-    if (rest + length <= this.#buffer.length) {
-      this.#buffer.copyWithin(0, this.#at, this.#end)
-    } else {
-      const largest = this.#header ? blockBound(this.#header.pageSize) + FRAME_OVERHEAD : 0
-      const larger = new Uint8Array(rest + length + HEADER_SIZE + largest)
-      larger.set(this.#buffer.subarray(this.#at, this.#end))
-      this.#buffer = larger
-      this.#view = new DataView(larger.buffer)
-    }
-    this.#at = 0
-    this.#end = rest
-  }
-
   next(): 'more' | 'header' | 'page' | 'end' {
     if (this.#error !== undefined) throw this.#error
     try {
       return this.#next()
     } catch (error) {
       const unplaced = error instanceof LtxError && error.offset === undefined
-      this.#error = unplaced ? new LtxError(error.code, error.message, this.#offset) : (error as Error)
+      this.#error = unplaced ? new LtxError(error.code, error.message, this.#input.offset) : (error as Error)
       throw this.#error
     }
   }
@@ -155,17 +129,9 @@ export class LtxDecoder {
     return this.#state
   }
 
-  #available(): number {
-    return this.#end - this.#at
-  }
-
-  #take(size: number): void {
-    this.#at += size
-    this.#offset += size
-  }
-
   #more(): 'more' {
-    if (this.#finished) throw new LtxError('LTX_TRUNCATED', 'the file ends too early', this.#offset + this.#available())
+    const { offset, available } = this.#input
+    if (this.#finished) throw new LtxError('LTX_TRUNCATED', 'the file ends too early', offset + available)
     this.#asked = true
     return 'more'
   }
@@ -175,11 +141,11 @@ export class LtxDecoder {
   }
 
   #readHeader(): boolean {
-    if (this.#available() < HEADER_SIZE) return false
-    const bytes = this.#buffer.subarray(this.#at, this.#at + HEADER_SIZE)
+    if (this.#input.available < HEADER_SIZE) return false
+    const bytes = this.#input.peek(HEADER_SIZE)
     const header = readHeader(bytes)
     this.#crc.update(bytes)
-    this.#take(HEADER_SIZE)
+    this.#input.take(HEADER_SIZE)
     this.#header = header
     this.data = new Uint8Array(header.pageSize)
     this.#inflated = pageArea.subarray(0, header.pageSize)
@@ -192,9 +158,9 @@ export class LtxDecoder {
   }
 
   #readPage(): boolean {
-    if (this.#available() < PAGE_HEADER_SIZE) return false
-    const page = this.#view.getUint32(this.#at)
-    const flags = this.#view.getUint16(this.#at + 4)
+    if (this.#input.available < PAGE_HEADER_SIZE) return false
+    const page = this.#input.view.getUint32(this.#input.at)
+    const flags = this.#input.view.getUint16(this.#input.at + 4)
     if (page === 0) {
       if (flags !== 0) throw this.#corrupt('page number 0 with flags')
       this.#endPages()
@@ -203,7 +169,7 @@ export class LtxDecoder {
     if ((flags & ~PAGE_FLAG_SIZE) !== 0) throw this.#corrupt(`unknown page flags 0x${flags.toString(16)}`)
     const size = flags & PAGE_FLAG_SIZE ? this.#readBlock() : this.#readFrame()
     if (size === 0) return false
-    this.#seen.add(page, this.#offset, size)
+    this.#seen.add(page, this.#input.offset, size)
     this.page = page
     const data = this.#inflated
     this.#crc.update(flags & PAGE_FLAG_SIZE ? frameHead : pageHead)
@@ -216,7 +182,7 @@ export class LtxDecoder {
       this.#crc.update(data)
     }
     this.data.set(data)
-    this.#take(size)
+    this.#input.take(size)
     return true
   }
 
@@ -225,21 +191,23 @@ export class LtxDecoder {
    * Returns the size of the frame, 0 if it is not all there yet.
    */
   #readBlock(): number {
-    if (this.#available() < FRAME_HEAD) return 0
-    const size = this.#view.getUint32(this.#at + PAGE_HEADER_SIZE)
+    if (this.#input.available < FRAME_HEAD) return 0
+    const size = this.#input.view.getUint32(this.#input.at + PAGE_HEADER_SIZE)
     if (size === 0 || size > blockBound(this.header.pageSize)) throw this.#corrupt(`a page of ${size} compressed bytes`)
-    if (this.#available() < FRAME_HEAD + size) return 0
-    frameArea.set(this.#buffer.subarray(this.#at, this.#at + FRAME_HEAD + size))
+    if (this.#input.available < FRAME_HEAD + size) return 0
+    frameArea.set(this.#input.peek(FRAME_HEAD + size))
     if (!inflate(FRAME_HEAD, size, this.header.pageSize)) throw this.#corrupt('a page does not inflate to one page')
     return FRAME_HEAD + size
   }
 
   /** The same for the LZ4 frames of older files. */
   #readFrame(): number {
-    const frame = findPageFrame(this.#buffer, this.#at + PAGE_HEADER_SIZE, this.#end, this.header.pageSize)
+    const { bytes, at, end } = this.#input
+    const { pageSize } = this.header
+    const frame = findPageFrame(bytes, at + PAGE_HEADER_SIZE, end, pageSize)
     if (!frame) return 0
-    inflateFrame(this.#buffer, frame, this.header.pageSize)
-    pageHead.set(this.#buffer.subarray(this.#at, this.#at + PAGE_HEADER_SIZE))
+    inflateFrame(bytes, frame, pageSize)
+    pageHead.set(this.#input.peek(PAGE_HEADER_SIZE))
     return PAGE_HEADER_SIZE + frame.size
   }
 
@@ -250,18 +218,16 @@ export class LtxDecoder {
     if (isSnapshot(this.header) && this.#seen.count !== expected) {
       throw this.#corrupt(`a snapshot of ${commit} pages holds ${this.#seen.count}`)
     }
-    this.#crc.update(this.#buffer.subarray(this.#at, this.#at + PAGE_HEADER_SIZE))
-    this.#take(PAGE_HEADER_SIZE)
+    this.#crc.update(this.#input.peek(PAGE_HEADER_SIZE))
+    this.#input.take(PAGE_HEADER_SIZE)
     this.#state = 'index'
   }
 
   /** Reads index entries as far as they are there; true when the ending zero was read. */
   #readIndex(): boolean {
-    const from = this.#at
+    const start = this.#input.offset
     const done = this.#readEntries()
-    this.#crc.update(this.#buffer.subarray(from, this.#at))
-    this.#offset += this.#at - from
-    this.#indexSize += this.#at - from
+    this.#indexSize += this.#input.offset - start
     if (!done) return false
     if (!this.#index.sameAs(this.#seen)) throw this.#corrupt('the page index does not name the pages that are there')
     this.#state = 'tail'
@@ -269,23 +235,32 @@ export class LtxDecoder {
   }
 
   #readEntries(): boolean {
-    while (this.#at < this.#end) {
-      if (!pushVarint(this.#varint, this.#buffer[this.#at++])) continue
-      this.#indexEntry[this.#indexField++] = this.#varint.value
-      if (this.#indexField === 1 && this.#varint.value === 0) return true
-      if (this.#indexField < 3) continue
+    const bytes = this.#input.peek(this.#input.available)
+    let done = false
+    let used = 0
+    while (used < bytes.length && !done) done = this.#readIndexByte(bytes[used++])
+    this.#crc.update(bytes.subarray(0, used))
+    this.#input.take(used)
+    return done
+  }
+
+  /** Takes one byte of the index; true for the ending zero. */
+  #readIndexByte(byte: number): boolean {
+    if (!pushVarint(this.#varint, byte)) return false
+    this.#indexEntry[this.#indexField++] = this.#varint.value
+    if (this.#indexField === 1 && this.#varint.value === 0) return true
+    if (this.#indexField === 3) {
       this.#indexField = 0
-      const [page, offset, size] = this.#indexEntry
-      this.#index.add(page, offset, size)
+      this.#index.add(...this.#indexEntry)
     }
     return false
   }
 
   #readTail(): boolean {
     const size = INDEX_SIZE_FIELD + TRAILER_SIZE
-    if (this.#available() > size) throw this.#corrupt('the file goes on after its end')
-    if (this.#available() < size || !this.#finished) return false
-    const bytes = this.#buffer.subarray(this.#at, this.#at + size)
+    if (this.#input.available > size) throw this.#corrupt('the file goes on after its end')
+    if (this.#input.available < size || !this.#finished) return false
+    const bytes = this.#input.peek(size)
     const indexSize = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)
     if (indexSize !== BigInt(this.#indexSize)) throw this.#corrupt('the page index is not as long as it says')
     const trailer = readTrailer(bytes.subarray(INDEX_SIZE_FIELD), this.header)
@@ -299,7 +274,7 @@ export class LtxDecoder {
       throw new LtxError('LTX_CHECKSUM', 'the pages of the snapshot do not have the database checksum it states')
     }
     this.#trailer = trailer
-    this.#take(size)
+    this.#input.take(size)
     this.#state = 'end'
     return true
   }

@@ -4,6 +4,7 @@
  */
 import { frameArea, inflate, pageArea } from '../kernel/kernel.js'
 import { LtxError } from './errors.js'
+import { PAGE_HEADER_SIZE } from './layout.js'
 import { xxHash32 } from './xxhash32.js'
 
 /** Largest block that `size` bytes can become. */
@@ -17,8 +18,13 @@ const FRAME_VERSION_MASK = 0xc0
 const FRAME_VERSION = 0x40
 const BLOCK_STORED = 0x80000000
 
-/** Largest LZ4 frame around a block: header with content size, block size, block and content checksums, end mark. */
-export const FRAME_OVERHEAD = 15 + 4 + 4 + 4 + 4
+/** What an LZ4 frame can add to a block: header with content size, block size, two checksums, end mark. */
+const FRAME_OVERHEAD = 15 + 4 + 4 + 4 + 4
+
+/** Bytes that a page can take up in a file at most, its head included. */
+export function largestFrame(pageSize: number): number {
+  return PAGE_HEADER_SIZE + FRAME_OVERHEAD + blockBound(pageSize)
+}
 
 /** Sizes and places inside an LZ4 frame that holds one page; a size of 0 where there is no such thing. */
 export interface PageFrame {

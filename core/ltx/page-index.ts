@@ -1,7 +1,7 @@
 import { frameArea } from '../kernel/kernel.js'
 import { LtxError } from './errors.js'
 import { HEADER_SIZE, INDEX_SIZE_FIELD, lockPage, PAGE_HEADER_SIZE, TRAILER_SIZE } from './layout.js'
-import { blockBound, FRAME_OVERHEAD } from './lz4.js'
+import { largestFrame } from './lz4.js'
 import { MAX_VARINT, VarintReader, writeVarint } from './varint.js'
 
 function corrupt(message: string): LtxError {
@@ -96,7 +96,7 @@ export class IndexChecker {
     pageSize: number,
   ) {
     this.#lockPage = lockPage(pageSize)
-    this.#largest = PAGE_HEADER_SIZE + blockBound(pageSize) + FRAME_OVERHEAD
+    this.#largest = largestFrame(pageSize)
   }
 
   /** Where the frame after the last one starts, in bytes. */
