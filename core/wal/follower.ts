@@ -108,6 +108,11 @@ export class Follower {
     return this.#restartAllowed
   }
 
+  /** Whether the pin may be of the kind under which nobody can backfill, with frames there that should be. */
+  get holdsUpBackfill(): boolean {
+    return this.#pins.mayBeZero && this.#state.log > this.#state.checkpointed
+  }
+
   /** The connection in no transaction: for checkpoints. */
   get idle(): Connection {
     return this.#pins.idle
@@ -299,7 +304,7 @@ export class Follower {
     if (!header) throw new ContinuityLost('the WAL has no valid header')
     this.#continues = this.position
     this.#commits = this.commits
-    this.#generation = new Generation(this.#nextSequence++, header)
+    this.#generation = new Generation(this.#nextSequence++, header, old)
     this.#pins.restarted()
     return this.#generation
   }

@@ -10,6 +10,9 @@ import type { WalFile } from './wal-file.js'
  */
 export const MAX_FRAMES = 2 ** 20
 
+/** Room for so many frames is kept for the next generation. */
+const KEPT_FRAMES = 65536
+
 /** Why a scan ended before the frame it was to reach. */
 export type ScanEnd = 'complete' | 'bad-frame' | 'too-long'
 
@@ -26,15 +29,23 @@ export class Generation {
   /** How many commits were read. */
   commits = 0
   /** The newest frame of each page, with the page's checksum. */
-  readonly newest = new PageMap()
-  #pages = new Uint32Array(1024)
+  readonly newest: PageMap
+  #pages: Uint32Array
 
+  /**
+   * @param sequence our own number for it, see {@link LogPosition}
+   * @param before the one that is over, and that nobody asks any more: its memory is used again, because room given
+   * back and taken anew several times a second is what makes a process grow
+   */
   constructor(
-    /** Our own number for it, see {@link LogPosition}. */
     readonly sequence: number,
     readonly header: WalHeader,
+    before?: Generation,
   ) {
     this.sum = { ...header.sum }
+    this.newest = before?.newest ?? new PageMap()
+    this.newest.clear()
+    this.#pages = before && before.#pages.length <= KEPT_FRAMES ? before.#pages : new Uint32Array(1024)
   }
 
   get position(): LogPosition {

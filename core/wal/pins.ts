@@ -25,6 +25,7 @@ export class Pins {
   /** The mark of the held pin lies between these two frames of the generation that was current when it was taken. */
   #least = 0
   #bound = 0
+  #mayBeZero = false
 
   constructor(path: string) {
     this.#path = path
@@ -33,6 +34,11 @@ export class Pins {
   /** No mark of the held pin can be beyond this frame. */
   get bound(): number {
     return this.#bound
+  }
+
+  /** Whether the pin may be lock 0, under which nobody can backfill. */
+  get mayBeZero(): boolean {
+    return this.#mayBeZero
   }
 
   /** The connection that is in no transaction, for asking and for checkpoints. */
@@ -51,6 +57,7 @@ export class Pins {
       throw error
     }
     this.#held = connection
+    this.#mayBeZero = true
     this.#least = 0
     this.#bound = this.idle.state().log
   }
@@ -80,6 +87,7 @@ export class Pins {
     const state = this.idle.state()
     if (state.log !== state.checkpointed || state.log > kept) return false
     this.#handOver(state.log)
+    this.#mayBeZero = true
     return true
   }
 
@@ -148,6 +156,7 @@ export class Pins {
     this.#held = this.#idle
     this.#idle = old
     old?.unpin()
+    this.#mayBeZero = false
     this.#least = least
     this.#bound = this.idle.state().log
   }

@@ -3,6 +3,9 @@ import { PageList } from '../pages/page-list.js'
 import { type Generation, MAX_FRAMES } from './generation.js'
 import type { WalFile } from './wal-file.js'
 
+/** For sorting, used again and again. */
+let keys = new Float64Array(1024)
+
 /**
  * The newest version of each page written after frame `after` of a generation, read from the WAL itself. It is only
  * readable while a pin holds that generation in place; whoever stores a page holds it against its checksum.
@@ -11,7 +14,7 @@ export function walPages(generation: Generation, file: WalFile, after: number): 
   const { newest, frames } = generation
   const { pageSize } = generation.header
   // One number a page sorts without a comparison function: page number above, frame below.
-  const keys = new Float64Array(frames - after)
+  if (keys.length < frames - after) keys = new Float64Array(Math.max(frames - after, keys.length * 2))
   let size = 0
   for (let frame = after + 1; frame <= frames; frame++) {
     const page = generation.pageOf(frame)

@@ -15,7 +15,10 @@ import { BasePageSet, type LogPosition, type PageCursor, type PageSet, type WalP
 const HEADER_SIZE = 4096
 const MAGIC = 'WALRUST SEGMENT 1\n'
 const ENTRY = 12
-const CHUNK = 512 * 1024
+const CHUNK = 256 * 1024
+
+/** For writing pages in larger pieces; everything that uses it is done before anyone else gets a turn. */
+let chunk: Buffer | undefined
 
 /** What a segment covers. */
 export interface SegmentFacts {
@@ -180,7 +183,7 @@ function indexOf(pages: PageSet): Buffer {
 
 function writePages(fd: number, pages: PageSet, start: number): void {
   const { pageSize } = pages
-  const chunk = Buffer.allocUnsafe(Math.max(CHUNK, pageSize))
+  chunk ??= Buffer.allocUnsafeSlow(CHUNK)
   let [used, at] = [0, start]
   const cursor = pages.cursor()
   try {

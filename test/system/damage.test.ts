@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { contents, createDatabase, sql, useFolder } from '../helpers/databases.js'
 import { walrust } from '../helpers/processes.js'
@@ -9,7 +18,10 @@ describe('a backup that was damaged', function () {
   const folder = useFolder()
   const url = () => `file://${folder.file('backups')}`
   const level = (n: number, name = 'app') => folder.file(`backups/${name}/ltx/${n}`)
-  const files = (n: number, name = 'app') => readdirSync(level(n, name)).sort().map((file) => join(level(n, name), file))
+  const files = (n: number, name = 'app') =>
+    readdirSync(level(n, name))
+      .sort()
+      .map((file) => join(level(n, name), file))
 
   /** Three transactions of a database, in three files. */
   async function ship(name = 'app'): Promise<void> {
@@ -101,13 +113,19 @@ describe('a backup that was damaged', function () {
     },
     {
       what: 'trailing bytes',
-      damage: () => (writeFileSync(files(0)[1], Buffer.concat([readFileSync(files(0)[1]), Buffer.from('x')])), files(0)[1]),
+      damage: () => (
+        writeFileSync(files(0)[1], Buffer.concat([readFileSync(files(0)[1]), Buffer.from('x')])),
+        files(0)[1]
+      ),
       verify: /damaged/,
       restore: { code: 5, says: /goes on after its end/ },
     },
     {
       what: 'a file of another kind under a name of ours',
-      damage: () => (writeFileSync(join(level(0), '0000000000000005-0000000000000005.ltx'), 'hello'), '0000000000000005'),
+      damage: () => (
+        writeFileSync(join(level(0), '0000000000000005-0000000000000005.ltx'), 'hello'),
+        '0000000000000005'
+      ),
       verify: /damaged/,
       restore: { code: 5, says: /0000000000000005-0000000000000005.ltx/ },
     },
@@ -126,8 +144,12 @@ describe('a backup that was damaged', function () {
       const verified = await walrust(['verify', 'app', '-b', url()])
       assert.equal(verified.code, 5, verified.stdout)
       assert.match(verified.stdout, verify)
-      if (file) assert.ok(verified.stdout.includes(file.slice(file.lastIndexOf('/') + 1)), `${file}: ${verified.stdout}`)
-      const json = JSON.parse((await walrust(['verify', 'app', '-b', url(), '--json'])).stdout) as { ok: boolean; findings: unknown[] }
+      if (file)
+        assert.ok(verified.stdout.includes(file.slice(file.lastIndexOf('/') + 1)), `${file}: ${verified.stdout}`)
+      const json = JSON.parse((await walrust(['verify', 'app', '-b', url(), '--json'])).stdout) as {
+        ok: boolean
+        findings: unknown[]
+      }
       assert.equal(json.ok, false)
       assert.ok(json.findings.length > 0)
 
@@ -142,7 +164,10 @@ describe('a backup that was damaged', function () {
       assert.equal(run.code, restore.code, run.text)
       assert.match(run.text, restore.says)
       assert.deepEqual(contents(target), before)
-      assert.deepEqual(readdirSync(folder.path).filter((name) => name.includes('restore-')), [])
+      assert.deepEqual(
+        readdirSync(folder.path).filter((name) => name.includes('restore-')),
+        [],
+      )
     })
   }
 
@@ -188,7 +213,16 @@ describe('a backup that was damaged', function () {
     times.sort((a, b) => a.maxTxid - b.maxTxid)
     const at = async (time: number) => {
       const run = await walrust([
-        'restore', 'app', '-b', url(), '-o', folder.file('r.db'), '--force', '--json', '--timestamp', new Date(time).toISOString(),
+        'restore',
+        'app',
+        '-b',
+        url(),
+        '-o',
+        folder.file('r.db'),
+        '--force',
+        '--json',
+        '--timestamp',
+        new Date(time).toISOString(),
       ])
       return run.code === 0 ? (JSON.parse(run.stdout) as { txid: number }).txid : run.code
     }

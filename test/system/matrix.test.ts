@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { checksum, contents, createDatabase, type DatabaseOptions, integrity, sql, useFolder } from '../helpers/databases.js'
+import {
+  checksum,
+  contents,
+  createDatabase,
+  type DatabaseOptions,
+  integrity,
+  sql,
+  useFolder,
+} from '../helpers/databases.js'
 import { HelperProcess, walrust, WalrustProcess } from '../helpers/processes.js'
 import { restoreFrom, stored, verifyFolder } from '../helpers/storage.js'
 import type { WriterReport } from '../helpers/writer.js'

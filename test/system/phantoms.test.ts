@@ -45,7 +45,14 @@ for (const synchronous of ['full', 'normal'] as const) {
       const state = reader.prepare('PRAGMA wal_checkpoint(NOOP)').raw()
       let phantoms = 0
       for (let kill = 1; kill <= KILLS; kill++) {
-        const writer = new HelperProcess('writer', { path, rate: 0, seconds: 0, synchronous, bytes: 900, updateEvery: 1000 })
+        const writer = new HelperProcess('writer', {
+          path,
+          rate: 0,
+          seconds: 0,
+          synchronous,
+          bytes: 900,
+          updateEvery: 1000,
+        })
         await sleep(60 + Math.random() * 60)
         await writer.kill()
         const [, log] = state.get() as number[]
@@ -55,12 +62,20 @@ for (const synchronous of ['full', 'normal'] as const) {
         if (kill % 25 !== 0) continue
         await sleep(400)
         const result = await restoreFrom(backups, 'app', folder.file('restored.db'))
-        assert.deepEqual(contents(folder.file('restored.db')).rows, reader.prepare('SELECT * FROM rows ORDER BY 1').raw().all(), `after kill ${kill}, transaction ${result.txid}`)
+        assert.deepEqual(
+          contents(folder.file('restored.db')).rows,
+          reader.prepare('SELECT * FROM rows ORDER BY 1').raw().all(),
+          `after kill ${kill}, transaction ${result.txid}`,
+        )
       }
       reader.close()
       assert.equal(await shipper.kill('SIGTERM'), 0, shipper.tail())
       const restored = await restoreFrom(backups, 'app', folder.file('restored.db'))
-      assert.equal(checksum(folder.file('restored.db')), checksum(path), `${phantoms} phantoms, transaction ${restored.txid}`)
+      assert.equal(
+        checksum(folder.file('restored.db')),
+        checksum(path),
+        `${phantoms} phantoms, transaction ${restored.txid}`,
+      )
       assert.deepEqual((await verifyFolder(backups, 'app')).findings, [])
       // Otherwise this has tested nothing.
       if (synchronous === 'full') assert.ok(phantoms > 0, 'no kill hit the moment between the WAL and its index')

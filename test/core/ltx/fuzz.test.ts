@@ -148,32 +148,34 @@ function damagedFile(random: Random): void {
 
 /** What a file of a random writer says, true or not; its checksum is right. */
 function lyingFile(random: Random): void {
-  const pageSize = random.pick([512, 512, 512, 1024, 65536, random.word()])
+  const pageSize = random.pick([512, 512, 512, 512, 512, 1024, 65536, random.word()])
   const dataSize = pageSize <= 1024 ? pageSize : 512
   const odd = <T>(usual: T, lie: () => T): T => (random.chance(0.9) ? usual : lie())
   const edge = () => random.pick(edges)
   const wide = () => (BigInt(edge()) << 32n) | BigInt(edge())
-  const commit = odd(random.below(6), edge)
-  const pages = Array.from({ length: random.below(5) }, (_, i) => {
-    const data = random.page(dataSize)
-    return {
-      ...{ page: odd(i + 1, edge), data },
-      ...(random.chance(0.05) ? { flags: random.below(8) } : {}),
-      ...(random.chance(0.05) ? { size: edge() } : {}),
-      ...(random.chance(0.1) ? { block: random.bytes(random.below(600)) } : {}),
-    }
-  })
+  const data = Array.from({ length: random.below(5) }, () => random.page(dataSize))
+  const pages = data.map((bytes, i) => ({
+    ...{ page: odd(i + 1, edge), data: bytes },
+    ...(random.chance(0.03) ? { flags: random.below(8) } : {}),
+    ...(random.chance(0.03) ? { size: edge() } : {}),
+    ...(random.chance(0.03) ? { block: random.bytes(random.below(600)) } : {}),
+  }))
+  const snapshot = random.chance(0.3)
+  const tracked = random.chance(0.2)
   const row = (rows: IndexRow[]) => {
     const lied = rows.map((entry) => ({ ...entry }))
     if (lied.length > 0) random.pick(lied)[random.pick(['page', 'offset', 'size'] as const)] = edge()
     return lied
   }
+  const sum = data.reduce((all, bytes, i) => all ^ slowPageChecksum(i + 1, bytes), 0n) | CHECKSUM_FLAG
+  const before = snapshot ? 0n : CHECKSUM_FLAG | 1n
   const forgery: Forgery = {
-    ...{ pageSize, commit, pages, flags: odd(random.pick([0, 2]), () => random.below(8)) },
-    minTxid: odd(random.pick([1n, 2n]), wide),
+    ...{ pageSize, pages, flags: odd(tracked ? 0 : 2, () => random.below(8)) },
+    commit: odd(data.length + (snapshot ? 0 : random.below(3)), edge),
+    minTxid: odd(snapshot ? 1n : 2n, wide),
     maxTxid: odd(5n, wide),
-    ...(random.chance(0.2) ? { pre: CHECKSUM_FLAG, post: CHECKSUM_FLAG } : {}),
-    ...(random.chance(0.2) ? { chainTag: 0x574c5231, chainPre: wide(), chainPost: wide() } : {}),
+    ...(tracked ? { pre: odd(before, wide), post: odd(sum, wide) } : {}),
+    ...(random.chance(0.3) ? { chainTag: 0x574c5231, chainPre: odd(before, wide), chainPost: odd(sum, wide) } : {}),
     ...(random.chance(0.1) ? { walOffset: wide(), walSize: wide(), salt1: edge(), timestamp: wide() } : {}),
     ...(random.chance(0.1) ? { index: row } : {}),
     ...(random.chance(0.05) ? { indexBytes: (bytes) => concat(varint(wide()), bytes) } : {}),
@@ -182,7 +184,7 @@ function lyingFile(random: Random): void {
   }
   const decoded = attempt(random, forge(forgery))
   if (!decoded) return
-  assert.deepEqual([...decoded.pages.values()], pages.map((page) => page.data)) // prettier-ignore
+  assert.deepEqual([...decoded.pages.values()], data)
   assert.deepEqual([...decoded.pages.keys()], pages.map((page) => page.page)) // prettier-ignore
   if (isSnapshot(decoded.header)) {
     assert.equal(decoded.pages.size, storedPages(decoded.header.commit, decoded.header.pageSize))
