@@ -11,6 +11,7 @@ describe('a shipper that is killed again and again', function () {
   this.timeout((SECONDS + 60) * 1000)
   const folder = useFolder()
 
+  // How long locks were held and commits took is measured by bench/cases/kills.ts: figures are not for tests.
   it('loses nothing beside a writer and a TRUNCATE loop', async () => {
     const seed = Number(process.env.WALRUST_SEED ?? Math.floor(Math.random() * 2 ** 31))
     const report = await killProgramme({
@@ -33,6 +34,5 @@ describe('a shipper that is killed again and again', function () {
     const changed = report.storedFiles * 60 * 4096 + report.commits * 2 * 4096
     assert.ok(report.storedBytes < changed, said)
     assert.ok(report.storedBytes < statSync(`${folder.path}/app.db`).size * 5, said)
-    assert.ok(Math.max(0, ...report.locks) <= 50, said)
   })
 })
