@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { ResolvedConfig } from '../core/config/resolved.js'
 import { WalrustError } from '../core/errors.js'
 import { Host } from '../core/host.js'
 import type { Log, LogLevel } from '../core/log.js'
@@ -24,14 +25,13 @@ export interface Context {
   json: boolean
 }
 
-/** Prepares log, hooks and the built-in storages for a command. */
-export function createContext(command: Command): Context {
+/** Prepares log, hooks and plugins for a command: those of a configuration, or the built-in storages. */
+export function createContext(command: Command, config?: ResolvedConfig): Context {
   const options = command.optsWithGlobals<GlobalOptions>()
   const format = options.logFormat ?? (process.stderr.isTTY ? 'text' : 'json')
   const log = stderrLog({ level: options.logLevel, format })
   const host = new Host(log)
-  host.use(storageFile())
-  host.use(storageMemory())
+  for (const plugin of config?.plugins ?? [storageFile(), storageMemory()]) host.use(plugin)
   return { log, host, json: options.json ?? false }
 }
 
@@ -42,7 +42,7 @@ export async function openStorage({ host, log }: Context, url: string | undefine
 }
 
 /** A bare path is a folder. */
-function asUrl(text: string): string {
+export function asUrl(text: string): string {
   if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return text
   if (/^[./~]/.test(text)) return `file:${text}`
   throw new WalrustError('E_USAGE', `"${text}" is not a storage URL`, {

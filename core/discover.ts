@@ -1,16 +1,25 @@
 import { existsSync, realpathSync, statSync } from 'node:fs'
-import { basename, extname, join, relative, resolve, sep } from 'node:path'
+import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path'
 import { looksLikeDatabase } from './database/database-file.js'
 import { WalrustError } from './errors.js'
 import { checkName } from './object-keys.js'
 
+/** What databases are looked for by: a path, folder or pattern, and how they are called. */
+export interface DatabasePlace {
+  readonly path: string
+  /** Name in storage, or a template for one (see {@link nameFrom}); by default it is made from the path. */
+  readonly name: string | undefined
+}
+
 /** A database that was named or found. */
-export interface FoundDatabase {
+export interface FoundDatabase<Place extends DatabasePlace = DatabasePlace> {
   name: string
   /** Absolute path. */
   path: string
   /** Whether it was found by a pattern or in a folder, and not named by itself. */
   found: boolean
+  /** By what it was found. */
+  place: Place
 }
 
 /** Files beside databases, and folders of ours. */
@@ -26,18 +35,33 @@ const OUR_FOLDERS = ['**/.*-walrust/**', '**/node_modules/**', '**/.git/**']
  *
  * @param ignored folders not to look into, such as the one where backups lie
  */
-export async function discover(sources: readonly string[], ignored: readonly string[] = []): Promise<FoundDatabase[]> {
-  const all: FoundDatabase[] = []
-  for (const source of sources) {
-    if (!isPattern(source) && !isFolder(source)) {
-      const path = resolve(source)
-      all.push({ name: basename(path, extname(path)), path, found: false })
-    } else {
-      all.push(...(await find(source, ignored)))
-    }
+export async function discover<Place extends DatabasePlace>(
+  places: readonly Place[],
+  ignored: readonly string[] = [],
+): Promise<Array<FoundDatabase<Place>>> {
+  const all: Array<FoundDatabase<Place>> = []
+  for (const place of places) {
+    const { path: source } = place
+    const many = isPattern(source) || isFolder(source)
+    const found = many ? await find(source, ignored) : [{ path: resolve(source), below: basename(source) }]
+    for (const { path, below } of found) all.push({ name: nameFrom(place.name, path, below), path, found: many, place })
   }
   for (const { name } of all) checkName(name)
   return unique(all)
+}
+
+/**
+ * The name of a database. A template may hold `{name}` (its file name without extension), `{folder}` (the name of the
+ * folder it is in) and `{path}` (its path below the fixed part of the pattern, without extension, which is the default).
+ */
+function nameFrom(template: string | undefined, path: string, below: string): string {
+  const withoutExtension = (text: string) => text.slice(0, text.length - extname(text).length)
+  const values: Readonly<Record<string, string>> = {
+    name: basename(path, extname(path)),
+    folder: basename(dirname(path)),
+    path: withoutExtension(below),
+  }
+  return (template ?? '{path}').replace(/\{(name|folder|path)\}/g, (_all, key: string) => values[key])
 }
 
 /** Whether a text has anything in it that a file name would not: then it is a pattern, unless a file is called that. */
@@ -45,7 +69,8 @@ function isPattern(source: string): boolean {
   return /[*?[\]{}()!]/.test(source) && !existsSync(source)
 }
 
-async function find(source: string, ignored: readonly string[]): Promise<FoundDatabase[]> {
+/** Databases that a folder or pattern stands for, and where they are below its fixed part. */
+async function find(source: string, ignored: readonly string[]): Promise<Array<{ path: string; below: string }>> {
   // Loaded only for those who use patterns: it stays in memory for as long as the process runs.
   const { escapePath, glob } = await import('tinyglobby')
   const folder = isFolder(source)
@@ -59,7 +84,7 @@ async function find(source: string, ignored: readonly string[]): Promise<FoundDa
   return names
     .filter((name) => !NOT_DATABASES.test(name) && looksLikeDatabase(join(root, name)))
     .sort()
-    .map((name) => ({ name: name.slice(0, name.length - extname(name).length), path: join(root, name), found: true }))
+    .map((below) => ({ path: join(root, below), below }))
 }
 
 /** The folders of a pattern before the first part with a wildcard in it. */
@@ -74,8 +99,8 @@ function isFolder(path: string): boolean {
 }
 
 /** One file once, however many ways lead to it; one named by itself keeps that name. */
-function unique(all: readonly FoundDatabase[]): FoundDatabase[] {
-  const byFile = new Map<string, FoundDatabase>()
+function unique<Place extends DatabasePlace>(all: ReadonlyArray<FoundDatabase<Place>>): Array<FoundDatabase<Place>> {
+  const byFile = new Map<string, FoundDatabase<Place>>()
   for (const database of all) {
     const key = identity(database.path)
     const known = byFile.get(key)

@@ -20,6 +20,8 @@ export interface EngineOptions {
   log: Log
   /** Uploads at a time, over all databases. */
   uploadConcurrency: number
+  /** Told when a database halts: nothing more is shipped of it. */
+  onHalt?: () => void
 }
 
 export interface WatchedDatabase {
@@ -59,6 +61,7 @@ export class Engine {
       uploads: this.#uploads,
       heavy: this.#heavy,
       checkpoints: this.#checkpoints,
+      onHalt: () => this.#options.onHalt?.(),
       notify: (event, name, details) => this.notify(event, name, details),
     })
     this.#replicators.set(name, replicator)

@@ -76,6 +76,8 @@ export interface ObjectStore {
   readonly url: string
   readonly keyStyle: KeyStyle
   readonly capabilities: StoreCapabilities
+  /** The folder on this machine where the objects lie, if they do: databases are not looked for in it. */
+  readonly folder?: string
 
   /**
    * Stores an object, whole or not at all: nobody ever sees a part of it, and once the promise is fulfilled it survives

@@ -43,6 +43,8 @@ export interface ReplicatorParts {
   uploads: Semaphore
   heavy: Semaphore
   checkpoints: CheckpointPool
+  /** Told when the database is {@link Replicator.halted}. */
+  onHalt: () => void
   notify: (
     event: EventName,
     database: string,
@@ -188,6 +190,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   }
 
   moved(): void {
+    if (this.halted) this.#parts.onHalt()
     const lowest = this.#lowest()
     if (lowest && this.#held) void this.#held.trim(lowest)
     this.poke()

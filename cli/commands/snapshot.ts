@@ -1,16 +1,7 @@
 import type { Command } from 'commander'
-import { basename, extname, resolve } from 'node:path'
-import { checkSqliteVersion } from '../../core/database/connection.js'
-import { Engine } from '../../core/engine.js'
-import { shadowWal } from '../../plugins/shadow-wal/index.js'
-import { createContext, openStorage, print } from '../context.js'
-import { settingsOf } from './watch.js'
-
-interface SnapshotOptions {
-  bucket?: string
-  stateDir?: string
-  adopt?: boolean
-}
+import { Service } from '../../core/service.js'
+import { configFromFlags, type Flags } from '../config.js'
+import { createContext, DEFAULT_STORAGE, print } from '../context.js'
 
 export function snapshotCommand(program: Command): void {
   program
@@ -20,23 +11,24 @@ export function snapshotCommand(program: Command): void {
     .option('-b, --bucket <url>', 'where to')
     .option('--state-dir <folder>', 'where walrust keeps its state (default: beside the database)')
     .option('--adopt', 'go on with a backup that this machine did not write last')
-    .action(async (path: string, options: SnapshotOptions, command: Command) => {
-      const context = createContext(command)
+    .action(async (path: string, options: Flags, command: Command) => {
+      const config = configFromFlags([path], options, true)
+      const context = createContext(command, config)
       const { host, log } = context
-      checkSqliteVersion()
-      host.use(shadowWal())
-      const store = await openStorage(context, options.bucket)
-      await host.check([store])
-      const name = basename(path, extname(path))
-      const settings = { ...settingsOf(options), giveUp: true }
-      const engine = new Engine({ host, log, uploadConcurrency: 4 })
+      if (options.bucket === undefined) log.info('no storage was given', { using: DEFAULT_STORAGE })
+      const service = new Service({ config, host, log })
       try {
-        await engine.add({ name, path: resolve(path), stores: [store], settings })
-        const txid = await engine.snapshot(name)
-        print(context, { database: name, storage: store.url, txid }, () => `${name}: snapshot of transaction ${txid}`)
+        await service.start()
+        const [name] = service.names
+        const txid = await service.snapshot(name)
+        const [{ storages }] = config.databases
+        print(
+          context,
+          { database: name, storage: storages[0].url, txid },
+          () => `${name}: snapshot of transaction ${txid}`,
+        )
       } finally {
-        await engine.close(settings.resilience.maxDelay)
-        await host.stop()
+        await service.close()
       }
     })
 }
