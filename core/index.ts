@@ -36,5 +36,6 @@ export {
 } from './object-store.js'
 export { BasePageSet, LayeredPageSet, type PageCursor, type PageSet } from './pages/page-set.js'
 export type { Plugin, PluginHost, StoreFactory } from './plugin.js'
+export { compareKeys, exactBody, refuseUndeclared } from './store-rules.js'
 export type { StorageLocation } from './storage-url.js'
 export { comparePositions, type LogPosition, type WalPosition } from './wal/position.js'

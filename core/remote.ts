@@ -143,8 +143,11 @@ export class Remote {
   async put(put: FilePut): Promise<StoredFile> {
     const { file, facts, signal } = put
     const key = this.key(file)
-    const withMetadata =
-      put.size === undefined ? this.store.capabilities.streamedMetadata : this.store.capabilities.metadata
+    const { capabilities } = this.store
+    // What is known of a stream only at its end cannot get into its metadata: it goes beside it.
+    const streamed = put.size === undefined
+    const withMetadata = streamed ? capabilities.streamedMetadata : capabilities.metadata
+    const known = streamed ? { ...facts(), sha256: undefined } : facts()
     let stored: ObjectInfo | undefined
     try {
       stored = await this.hooks.upload.promise({
@@ -153,9 +156,9 @@ export class Remote {
         file,
         key,
         body: put.body,
-        metadata: withMetadata ? toMetadata(facts()) : {},
+        metadata: withMetadata ? toMetadata(known) : {},
         size: put.size,
-        sha256: put.size === undefined ? undefined : facts().sha256,
+        sha256: known.sha256,
         timestamp: put.timestamp,
         signal,
       })
@@ -165,7 +168,7 @@ export class Remote {
       if (!stored) throw error
     }
     if (!stored) throw new WalrustError('E_HOOK', `no plugin stored ${key} in ${this.store.url}`, { hook: 'upload' })
-    if (!withMetadata) await this.putSidecar(file, facts(), signal)
+    if (!withMetadata || streamed) await this.putSidecar(file, facts(), signal)
     return { ...file, key, size: stored.size, timestamp: put.timestamp }
   }
 

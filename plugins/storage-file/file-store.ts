@@ -1,15 +1,18 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import { access, link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
+  compareKeys,
+  exactBody,
   type GetOptions,
   type ListOptions,
   type ObjectBody,
   type ObjectInfo,
   type ObjectStore,
   type PutOptions,
+  refuseUndeclared,
   type StoreCapabilities,
   StoreError,
   WalrustError,
@@ -57,6 +60,7 @@ export class FileStore implements ObjectStore {
   }
 
   async put(key: string, body: () => ObjectBody, options: PutOptions = {}): Promise<ObjectInfo> {
+    refuseUndeclared(this.capabilities, options)
     const path = this.#path(key)
     const temporary = join(dirname(path), `${TEMPORARY}${randomBytes(6).toString('hex')}`)
     try {
@@ -97,7 +101,7 @@ export class FileStore implements ObjectStore {
     const start = prefix.slice(0, prefix.lastIndexOf('/') + 1)
     for await (const key of this.#walk(start)) {
       signal?.throwIfAborted()
-      if (!key.startsWith(prefix) || (after !== undefined && key <= after)) continue
+      if (!key.startsWith(prefix) || (after !== undefined && compareKeys(key, after) <= 0)) continue
       const info = await this.head(key)
       if (info) yield info
     }
@@ -123,17 +127,12 @@ export class FileStore implements ObjectStore {
     return path
   }
 
-  async #write(path: string, body: () => ObjectBody, { sha256, timestamp, signal }: PutOptions): Promise<void> {
-    const hash = sha256 === undefined ? undefined : createHash('sha256')
+  async #write(path: string, body: () => ObjectBody, options: PutOptions): Promise<void> {
+    const { timestamp } = options
     const handle = await open(path, 'wx', 0o644)
     try {
-      for await (const piece of body()) {
-        signal?.throwIfAborted()
-        hash?.update(piece)
+      for await (const piece of exactBody(body(), options)) {
         for (let done = 0; done < piece.length;) done += (await handle.write(piece, done)).bytesWritten
-      }
-      if (hash && hash.digest('hex') !== sha256) {
-        throw new StoreError('permanent', `the bytes for ${path} are not those that were announced`)
       }
       if (timestamp !== undefined) await handle.utimes(timestamp / 1000, timestamp / 1000)
       await handle.sync()
@@ -173,7 +172,7 @@ export class FileStore implements ObjectStore {
     }
     // A folder sorts as its name with the slash that follows it in every key below it.
     const names = found.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
-    for (const name of names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) {
+    for (const name of names.sort(compareKeys)) {
       if (name.endsWith('/')) yield* this.#walk(folder + name)
       else if (!name.startsWith(TEMPORARY)) yield folder + name
       else await this.#removeStale(join(this.folder, folder, name))

@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto'
 import {
+  compareKeys,
+  exactBody,
   type GetOptions,
   type ListOptions,
   type ObjectBody,
@@ -8,8 +9,8 @@ import {
   type ObjectStore,
   type Plugin,
   type PutOptions,
+  refuseUndeclared,
   type StoreCapabilities,
-  StoreError,
   WalrustError,
 } from '../../core/index.js'
 
@@ -25,7 +26,7 @@ export class MemoryStore implements ObjectStore {
     createIfAbsent: true,
     replaceIfMatch: true,
     metadata: true,
-    streamedMetadata: false,
+    streamedMetadata: true,
     listMetadata: true,
     verifiesSha256: true,
   }
@@ -35,15 +36,10 @@ export class MemoryStore implements ObjectStore {
   constructor(readonly url = 'memory://') {}
 
   async put(key: string, body: () => ObjectBody, options: PutOptions = {}): Promise<ObjectInfo> {
+    refuseUndeclared(this.capabilities, options)
     const parts: Buffer[] = []
-    for await (const piece of body()) {
-      options.signal?.throwIfAborted()
-      parts.push(Buffer.from(piece))
-    }
+    for await (const piece of exactBody(body(), options)) parts.push(Buffer.from(piece))
     const bytes = Buffer.concat(parts)
-    if (options.sha256 !== undefined && createHash('sha256').update(bytes).digest('hex') !== options.sha256) {
-      throw new StoreError('permanent', `the bytes for ${key} are not those that were announced`)
-    }
     const present = this.#objects.get(key)
     const refused = options.ifMatch === undefined ? options.ifAbsent && present : present?.info.etag !== options.ifMatch
     if (refused) throw new WalrustError('E_OBJECT_EXISTS', `${key} is in ${this.url} already`, { storage: this.url })
@@ -54,9 +50,14 @@ export class MemoryStore implements ObjectStore {
     return info
   }
 
-  get(key: string, { range }: GetOptions = {}): Promise<{ info: ObjectInfo; body: ObjectBody } | undefined> {
+  // eslint-disable-next-line @typescript-eslint/require-await -- other stores have something to wait for
+  async get(
+    key: string,
+    { range, signal }: GetOptions = {},
+  ): Promise<{ info: ObjectInfo; body: ObjectBody } | undefined> {
+    signal?.throwIfAborted()
     const stored = this.#objects.get(key)
-    return Promise.resolve(stored && { info: stored.info, body: once(stored.bytes.subarray(range?.start, range?.end)) })
+    return stored && { info: stored.info, body: once(stored.bytes.subarray(range?.start, range?.end)) }
   }
 
   head(key: string): Promise<ObjectInfo | undefined> {
@@ -64,11 +65,12 @@ export class MemoryStore implements ObjectStore {
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- other stores have something to wait for
-  async *list({ prefix, after }: ListOptions): AsyncIterable<ObjectInfo> {
+  async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
+    signal?.throwIfAborted()
     const keys = [...this.#objects.keys()].filter(
-      (key) => key.startsWith(prefix) && (after === undefined || key > after),
+      (key) => key.startsWith(prefix) && (after === undefined || compareKeys(key, after) > 0),
     )
-    for (const key of keys.sort()) {
+    for (const key of keys.sort(compareKeys)) {
       const stored = this.#objects.get(key)
       if (stored) yield stored.info
     }

@@ -1,0 +1,49 @@
+/** What every store does alike, for authors of stores. */
+import { createHash } from 'node:crypto'
+import { type ObjectBody, type PutOptions, type StoreCapabilities, StoreError } from './object-store.js'
+
+/** Throws for what `put` is asked to do and the store has not declared: ignored it would be believed. */
+export function refuseUndeclared(capabilities: StoreCapabilities, options: PutOptions): void {
+  const { ifAbsent, ifMatch, metadata, size } = options
+  const refuse = (ability: keyof StoreCapabilities) => {
+    throw new StoreError('permanent', `the store cannot do what was asked of it (${ability})`)
+  }
+  if (ifAbsent && !capabilities.createIfAbsent) refuse('createIfAbsent')
+  if (ifMatch !== undefined && !capabilities.replaceIfMatch) refuse('replaceIfMatch')
+  if (!metadata || Object.keys(metadata).length === 0) return
+  if (size === undefined && !capabilities.streamedMetadata) refuse('streamedMetadata')
+  if (size !== undefined && !capabilities.metadata) refuse('metadata')
+}
+
+/**
+ * Hands a body through and ends it with an error, before its last piece has been acknowledged, if it is not what `put`
+ * was told: another size, another hash, or not wanted any more.
+ */
+export async function* exactBody(
+  body: ObjectBody,
+  { size, sha256, signal }: Pick<PutOptions, 'size' | 'sha256' | 'signal'>,
+): ObjectBody {
+  const hash = sha256 === undefined ? undefined : createHash('sha256')
+  let seen = 0
+  signal?.throwIfAborted()
+  for await (const piece of body) {
+    signal?.throwIfAborted()
+    seen += piece.length
+    if (size !== undefined && seen > size) break
+    hash?.update(piece)
+    yield piece
+  }
+  signal?.throwIfAborted()
+  if (size !== undefined && seen !== size) {
+    const what = seen > size ? `more than the ${size} bytes` : `${seen} bytes instead of the ${size}`
+    throw new StoreError('permanent', `the body has ${what} that were announced`)
+  }
+  if (hash && hash.digest('hex') !== sha256) {
+    throw new StoreError('permanent', 'the bytes are not those that were announced')
+  }
+}
+
+/** Compares keys by their bytes in UTF-8, which JavaScript's own order of strings does not do beyond U+D7FF. */
+export function compareKeys(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
