@@ -3,9 +3,10 @@ import type { EventName, WalrustEvent } from './events.js'
 import type { Host } from './host.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
-import { Replicator, type ReplicatorStatus } from './replicator.js'
+import { Replicator } from './replicator.js'
 import type { DatabaseSettings } from './settings.js'
 import { Semaphore } from './ship/signal.js'
+import type { EngineStatus } from './status.js'
 import { VERSION } from './version.js'
 import { CheckpointPool } from './wal/checkpoint-pool.js'
 
@@ -15,6 +16,9 @@ const HEAVY = 2
 /** How often databases at rest are looked at even if no file event came, in milliseconds. */
 const SAFETY_POLL = 10_000
 
+/** Milliseconds: `health.maxLag` if nobody says otherwise. */
+const DEFAULT_MAX_LAG = 5 * 60_000
+
 export interface EngineOptions {
   host: Host
   log: Log
@@ -22,6 +26,8 @@ export interface EngineOptions {
   uploadConcurrency: number
   /** Told when a database halts: nothing more is shipped of it. */
   onHalt?: () => void
+  /** Milliseconds that a commit may wait before its database counts as unhealthy. */
+  maxLag?: number
 }
 
 export interface WatchedDatabase {
@@ -38,6 +44,7 @@ export class Engine {
   readonly #uploads: Semaphore
   readonly #heavy = new Semaphore(HEAVY)
   readonly #checkpoints = new CheckpointPool()
+  readonly #startedAt = Date.now()
   #poll: NodeJS.Timeout | undefined
   /** Events being delivered. */
   readonly #delivering = new Set<Promise<unknown>>()
@@ -45,6 +52,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options
     this.#uploads = new Semaphore(options.uploadConcurrency)
+    options.host.observe(() => this.status())
   }
 
   /** Starts to follow a database. Errors: those of {@link Replicator.start}, `E_DUPLICATE_NAME`. */
@@ -62,6 +70,7 @@ export class Engine {
       heavy: this.#heavy,
       checkpoints: this.#checkpoints,
       onHalt: () => this.#options.onHalt?.(),
+      onCheckpoint: (database, report) => this.#options.host.checkpointed(database, report),
       notify: (event, name, details) => this.notify(event, name, details),
     })
     this.#replicators.set(name, replicator)
@@ -89,8 +98,13 @@ export class Engine {
     return [...this.#replicators.keys()]
   }
 
-  status(): ReplicatorStatus[] {
-    return [...this.#replicators.values()].map(({ status }) => status)
+  /** What can be said of it at a glance. */
+  status(): EngineStatus {
+    return {
+      startedAt: this.#startedAt,
+      maxLag: this.#options.maxLag ?? DEFAULT_MAX_LAG,
+      databases: [...this.#replicators.values()].map(({ status }) => status),
+    }
   }
 
   /** The gravest reason why nothing is shipped any more; `undefined` as long as one database is. */

@@ -3,11 +3,13 @@ import { guardHooks } from './guard.js'
 import { createHooks, type Hooks } from './hooks.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
-import type { Plugin, PluginHost, StoreFactory } from './plugin.js'
+import type { CheckpointListener, Plugin, PluginHost, StoreFactory } from './plugin.js'
 import { tapEncode } from './stages/encode.js'
 import { tapPageDedup } from './stages/page-dedup.js'
+import type { EngineStatus } from './status.js'
 import { parseStorageUrl } from './storage-url.js'
 import { VERSION } from './version.js'
+import type { CheckpointReport } from './wal/checkpointer.js'
 
 interface Registered {
   plugin: string
@@ -22,6 +24,9 @@ export class Host {
   readonly #started: Plugin[] = []
   readonly #schemes = new Map<string, Registered>()
   readonly #stores = new Map<string, Promise<ObjectStore>>()
+
+  readonly #checkpointListeners: CheckpointListener[] = []
+  #status: (() => EngineStatus) | undefined
 
   constructor(log: Log) {
     this.#log = log
@@ -38,10 +43,22 @@ export class Host {
       hooks: this.hooks,
       log: this.#log,
       version: VERSION,
+      status: () => this.#status?.(),
+      onCheckpoint: (listener) => this.#checkpointListeners.push(listener),
       registerStorage: (scheme, factory) => this.#schemes.set(scheme, { plugin: plugin.name, factory }),
     }
     plugin.apply(host)
     this.#plugins.push(plugin)
+  }
+
+  /** The engine that runs with these plugins, for those that want to know how it is. */
+  observe(status: () => EngineStatus): void {
+    this.#status = status
+  }
+
+  /** Passes a checkpoint on to whoever wants to know. */
+  checkpointed(database: string, report: CheckpointReport): void {
+    for (const listener of this.#checkpointListeners) listener(database, report)
   }
 
   get schemes(): readonly string[] {

@@ -35,7 +35,17 @@ export {
   StoreError,
 } from './object-store.js'
 export { BasePageSet, LayeredPageSet, type PageCursor, type PageSet } from './pages/page-set.js'
-export type { Plugin, PluginHost, StoreFactory } from './plugin.js'
 export { compareKeys, exactBody, refuseUndeclared } from './store-rules.js'
+export type { CheckpointListener, Plugin, PluginHost, StoreFactory } from './plugin.js'
+export {
+  type DatabaseStatus,
+  type EngineStatus,
+  type Health,
+  healthOf,
+  healthOfAll,
+  type StorageStatus,
+  unshippedSince,
+} from './status.js'
+export type { CheckpointKind, CheckpointReport } from './wal/checkpointer.js'
 export type { StorageLocation } from './storage-url.js'
 export { comparePositions, type LogPosition, type WalPosition } from './wal/position.js'

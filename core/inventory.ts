@@ -12,6 +12,8 @@ export interface StoredFile extends FileId {
 /** What lies in storage for one database: made from one complete listing, then kept up to date by its writer. */
 export class Inventory {
   readonly #levels: StoredFile[][] = Array.from({ length: LEVEL_SNAPSHOT + 1 }, () => [])
+  #size = 0
+  #bytes = 0
 
   /** Files of a level, by ascending last and then first transaction. */
   level(level: number): readonly StoredFile[] {
@@ -23,14 +25,13 @@ export class Inventory {
     for (const level of this.#levels) yield* level
   }
 
+  /** How many files there are, and their bytes. Counted along: both are asked for often. */
   get size(): number {
-    return this.#levels.reduce((sum, level) => sum + level.length, 0)
+    return this.#size
   }
 
   get bytes(): number {
-    let sum = 0
-    for (const file of this.files()) sum += file.size
-    return sum
+    return this.#bytes
   }
 
   /** The highest transaction that any file reaches; 0 if there is none. */
@@ -42,14 +43,19 @@ export class Inventory {
   add(file: StoredFile): void {
     const level = this.#levels[file.level]
     const at = insertionPoint(level, file)
-    if (at < level.length && order(level[at], file) === 0) level[at] = file
-    else level.splice(at, 0, file)
+    this.remove(file)
+    level.splice(at, 0, file)
+    this.#size++
+    this.#bytes += file.size
   }
 
   remove(file: FileId): void {
     const level = this.#levels[file.level]
     const at = insertionPoint(level, file)
-    if (at < level.length && order(level[at], file) === 0) level.splice(at, 1)
+    if (at >= level.length || order(level[at], file) !== 0) return
+    this.#size--
+    this.#bytes -= level[at].size
+    level.splice(at, 1)
   }
 
   find(file: FileId): StoredFile | undefined {

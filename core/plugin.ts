@@ -1,10 +1,15 @@
 import type { Hooks } from './hooks.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
+import type { EngineStatus } from './status.js'
 import type { StorageLocation } from './storage-url.js'
+import type { CheckpointReport } from './wal/checkpointer.js'
 
 /** Makes a store for a location whose scheme the plugin has registered. Nothing is opened before `check` or first use. */
 export type StoreFactory = (location: StorageLocation) => ObjectStore | Promise<ObjectStore>
+
+/** Told of every checkpoint of a database, right after it. Must not throw, and be quick: writers may be waiting. */
+export type CheckpointListener = (database: string, report: CheckpointReport) => void
 
 /** What a plugin gets to work with. */
 export interface PluginHost {
@@ -14,6 +19,10 @@ export interface PluginHost {
   readonly log: Log
   /** Version of walrust. */
   readonly version: string
+  /** How the engine is now: cheap, may be asked for often. `undefined` where none runs (restore, list …). */
+  status(): EngineStatus | undefined
+  /** Hears of checkpoints. A plugin registers in `apply`. */
+  onCheckpoint(listener: CheckpointListener): void
   /** Registers a storage for URLs with this scheme (`file`, `s3` …). The core taps `upload` for each store it opens. */
   registerStorage(scheme: string, factory: StoreFactory): void
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { DatabaseFile } from './database/database-file.js'
 import { MachineLock } from './database/machine-lock.js'
@@ -10,6 +11,7 @@ import type { ObjectStore } from './object-store.js'
 import type { DatabaseView } from './pages/database-view.js'
 import { Remote } from './remote.js'
 import type { DatabaseSettings } from './settings.js'
+import type { DatabaseStatus } from './status.js'
 import { LocalState } from './ship/local-state.js'
 import { Shipper, type ShipperOwner } from './ship/shipper.js'
 import { type Semaphore, WakeUp } from './ship/signal.js'
@@ -45,19 +47,12 @@ export interface ReplicatorParts {
   checkpoints: CheckpointPool
   /** Told when the database is {@link Replicator.halted}. */
   onHalt: () => void
+  onCheckpoint: (database: string, report: CheckpointReport) => void
   notify: (
     event: EventName,
     database: string,
     details: { error?: unknown; attempts?: number; context?: object },
   ) => void
-}
-
-/** What can be said of a database at a glance. */
-export interface ReplicatorStatus {
-  name: string
-  path: string
-  state: 'starting' | 'live' | 'unavailable' | 'closed' | 'halted'
-  error: string | undefined
 }
 
 /**
@@ -87,7 +82,10 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   #lastFresh = 0
   #walTooLong = false
   #nextSequence = 1
-  #state: ReplicatorStatus['state'] = 'starting'
+  #state: DatabaseStatus['state'] = 'starting'
+  #stateSince = Date.now()
+  /** Commits read through followers that are closed. */
+  #commits = 0
   #error: WalrustError | undefined
   #stopping = false
   #loop: Promise<void> | undefined
@@ -99,10 +97,23 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     this.database = { name: parts.name, path: parts.path, stateDir: stateFolder(parts.path, parts.settings.stateDir) }
   }
 
-  get status(): ReplicatorStatus {
+  /** See {@link DatabaseStatus}. */
+  get status(): DatabaseStatus {
     const halted = this.halted
     const { name, path } = this.database
-    return { name, path, state: halted ? 'halted' : this.#state, error: (halted ?? this.#error)?.message }
+    return {
+      name,
+      path,
+      state: halted ? 'halted' : this.#state,
+      since: this.#stateSince,
+      error: (halted ?? this.#error)?.message,
+      // Asking for sizes opens nothing: no lock is lost.
+      databaseBytes: sizeOf(path),
+      walBytes: sizeOf(`${path}-wal`),
+      commits: this.#commits + (this.#follower?.commits ?? 0),
+      heldBytes: this.#held?.bytes ?? 0,
+      storages: this.#shippers.map((shipper) => shipper.status),
+    }
   }
 
   /** The gravest reason why a storage gets nothing more. */
@@ -172,7 +183,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     await this.#closeFile(new WalrustError('E_ABORTED', 'walrust was stopped'))
     this.#lock?.release()
     this.#lock = undefined
-    this.#state = 'closed'
+    this.#setState('closed')
   }
 
   // What shippers ask for.
@@ -278,6 +289,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   }
 
   report(report: CheckpointReport): void {
+    this.#parts.onCheckpoint(this.database.name, report)
     this.#log.debug('checkpoint', {
       ...report.result,
       kind: report.kind,
@@ -301,6 +313,11 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   #following(): Follower {
     if (this.#follower) return this.#follower
     throw this.#error ?? new WalrustError('E_DATABASE_UNREADABLE', `${this.database.path} is not open`)
+  }
+
+  #setState(state: DatabaseStatus['state']): void {
+    if (state !== this.#state) this.#stateSince = Date.now()
+    this.#state = state
   }
 
   // Opening and closing.
@@ -347,7 +364,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     this.#watcher = new WalWatcher(follower.walPath, () => this.poke())
     this.#lastFresh = performance.now()
     this.#observed = Date.now()
-    this.#state = 'live'
+    this.#setState('live')
     this.#error = undefined
   }
 
@@ -392,7 +409,10 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     this.#watcher?.disarm()
     this.#watcher = undefined
     while (this.#reading > 0) await new Promise<void>((resolve) => (this.#readingEnded = resolve))
-    if (follower) this.#nextSequence = follower.nextSequence + 1
+    if (follower) {
+      this.#nextSequence = follower.nextSequence + 1
+      this.#commits += follower.commits
+    }
     await follower?.close(reason)
     // Last of all: closing it drops the locks of every connection on the file.
     this.#file?.close()
@@ -419,6 +439,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
         checksums: settings.ltx.checksums,
         adopt: settings.adopt,
         giveUp: settings.giveUp,
+        maxRetries: settings.resilience.maxRetries,
         snapshotInterval: settings.snapshot.interval,
       },
       local,
@@ -453,7 +474,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     if (fresh) {
       this.#lastFresh = performance.now()
       this.#observed = Date.now()
-      for (const shipper of this.#shippers) shipper.wake()
+      for (const shipper of this.#shippers) shipper.committed()
     }
     await this.#checkpointer?.tend(fresh)
     await this.#checkWalSize(follower)
@@ -514,7 +535,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     for (const shipper of this.#shippers) shipper.lost(reason)
     await this.#held?.trim(this.#held.to)
     this.#held = undefined
-    this.#state = 'unavailable'
+    this.#setState('unavailable')
     this.#error = error instanceof WalrustError ? error : new WalrustError('E_DATABASE_UNREADABLE', reason)
     await this.#closeFile(new ContinuityLost(reason))
   }
@@ -524,6 +545,11 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     await this.#attach(this.#error?.message ?? 'the database was opened anew')
     this.#parts.notify('recovered', this.database.name, {})
   }
+}
+
+/** Bytes of a file; 0 if there is none. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** Whether an error is one that a database or a disk can cause; anything else is a defect of ours. */

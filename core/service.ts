@@ -6,8 +6,8 @@ import { isError, messageOf, WalrustError } from './errors.js'
 import type { Host } from './host.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
-import type { ReplicatorStatus } from './replicator.js'
 import { Semaphore } from './ship/signal.js'
+import { type DatabaseStatus, type EngineStatus, refusedStatus } from './status.js'
 
 /** How often patterns and folders are looked through for new files, in milliseconds. */
 const RESCAN = 5000
@@ -43,6 +43,8 @@ export class Service {
   readonly #watched = new Map<string, Found>()
   /** Why databases are not watched, by path: said once, tried again. */
   readonly #refused = new Map<string, WalrustError>()
+  /** The ones among them that were asked for by name, as they show in the status. */
+  readonly #unwatched = new Map<string, DatabaseStatus>()
   #scanning: NodeJS.Timeout | undefined
   #halts: () => void = () => undefined
 
@@ -51,7 +53,9 @@ export class Service {
     this.#host = host
     this.#log = log
     const uploadConcurrency = config.upload.concurrency
-    this.#engine = new Engine({ host, log, uploadConcurrency, onHalt: () => this.#halts() })
+    const { maxLag } = config.health
+    this.#engine = new Engine({ host, log, uploadConcurrency, maxLag, onHalt: () => this.#halts() })
+    host.observe(() => this.status())
   }
 
   /**
@@ -94,8 +98,10 @@ export class Service {
     return this.#engine.names
   }
 
-  status(): ReplicatorStatus[] {
-    return this.#engine.status()
+  /** How everything is that is watched, and what should be and is not. */
+  status(): EngineStatus {
+    const status = this.#engine.status()
+    return { ...status, databases: [...status.databases, ...this.#unwatched.values()] }
   }
 
   /**
@@ -174,12 +180,12 @@ export class Service {
       if (watched?.path !== database.path) await this.#add(database)
     }
     const paths = new Set(present.map(({ path }) => path))
-    for (const { name, path, state } of this.#engine.status()) {
+    for (const { name, path, state } of this.#engine.status().databases) {
       if (state !== 'unavailable' || paths.has(path)) continue
       this.#log.info('no longer there', { database: name, path })
       await this.#remove(name)
     }
-    for (const path of this.#refused.keys()) if (!paths.has(path)) this.#refused.delete(path)
+    for (const path of this.#refused.keys()) if (!paths.has(path)) this.#taken(path)
   }
 
   async #add(database: Found): Promise<void> {
@@ -188,7 +194,7 @@ export class Service {
       const stores = this.#stores.get(place) ?? []
       await this.#engine.add({ name, path, stores, settings: place.settings })
       this.#watched.set(name, database)
-      this.#refused.delete(path)
+      this.#taken(path)
     } catch (error) {
       if (!(error instanceof WalrustError)) throw error
       this.#refuse(database, error)
@@ -200,6 +206,12 @@ export class Service {
     this.#watched.delete(name)
   }
 
+  /** A path is watched, or nobody wants it to be any more. */
+  #taken(path: string): void {
+    this.#refused.delete(path)
+    this.#unwatched.delete(path)
+  }
+
   #refuse({ name, path, found }: Found, error: WalrustError): void {
     if (this.#refused.get(path)?.code !== error.code) {
       const { message, hint, code } = error
@@ -208,6 +220,7 @@ export class Service {
       if (!found || isError(error, 'E_DUPLICATE_NAME')) this.#engine.notify('database_unavailable', name, { error })
     }
     this.#refused.set(path, error)
+    if (!found) this.#unwatched.set(path, refusedStatus(name, path, error.message, this.#unwatched.get(path)?.since))
   }
 }
 

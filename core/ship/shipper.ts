@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isBusy } from '../database/connection.js'
 import { EXIT, isError, messageOf, WalrustError } from '../errors.js'
+import type { EventName } from '../events.js'
 import { storeErrorOf } from '../failures.js'
 import type { DatabaseInfo, FrameBatch, Hooks } from '../hooks.js'
-import type { Inventory } from '../inventory.js'
+import { Inventory } from '../inventory.js'
 import { type Log, withFields } from '../log.js'
 import type { ChecksumMode } from '../ltx/header.js'
 import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
@@ -13,6 +14,7 @@ import type { Remote } from '../remote.js'
 import { planRestore } from '../restore/plan.js'
 import { readRemoteTable } from '../restore/remote-table.js'
 import { readFileBody } from '../spool/spool.js'
+import type { StorageStatus } from '../status.js'
 import { ContinuityLost } from '../wal/follower.js'
 import { comparePositions, LOG_START, type LogPosition, type WalPosition } from '../wal/position.js'
 import { findChangedPages } from './changed-pages.js'
@@ -21,6 +23,7 @@ import type { LocalState } from './local-state.js'
 import { type Head, reconcile } from './reconcile.js'
 import { type Semaphore, WakeUp } from './signal.js'
 import { Snapshots } from './snapshots.js'
+import { Unshipped } from './unshipped.js'
 import type { Announce, Uploader } from './uploader.js'
 
 export interface ShipperSettings {
@@ -34,6 +37,8 @@ export interface ShipperSettings {
   adopt: boolean
   /** Stop when storage cannot be reached after the retries. */
   giveUp: boolean
+  /** Failures in a row after the first before they are told of. */
+  maxRetries: number
   /** Milliseconds between two snapshots; 0 for none. */
   snapshotInterval: number
 }
@@ -91,6 +96,14 @@ interface SnapshotWaiter {
   reject: (error: Error) => void
 }
 
+const STATE_OF_NEED = {
+  nothing: 'shipping',
+  prepare: 'starting',
+  snapshot: 'comparing',
+  compare: 'comparing',
+  heal: 'comparing',
+} as const
+
 /** How many failures in a row end it where it is not to try on. */
 const GIVE_UP_AFTER = 3
 
@@ -117,7 +130,8 @@ export class Shipper {
   readonly #wake = new WakeUp()
   readonly #abort = new AbortController()
   #waiters: Waiter[] = []
-  #inventory!: Inventory
+  /** What lies in storage; nothing is known of it before the first listing. */
+  #inventory: Inventory = new Inventory()
   #need: Need = { kind: 'prepare' }
   /** The state that is being shipped as a whole: what comes after it is needed. */
   #viewed: LogPosition | undefined
@@ -131,8 +145,13 @@ export class Shipper {
   #snapshotDue = Infinity
   #streaming: Promise<void> | undefined
   readonly #confirmations: Array<() => void> = []
+  readonly #unshipped = new Unshipped()
+  #lag: number | undefined
+  #lastSync: number | undefined
   #pause = 0
   #failures = 0
+  /** What fails since when, and whether it was told of. */
+  #failing: { since: number; error: string; told: boolean } | undefined
   #stopping = false
   /** Why this storage gets nothing more. */
   halted: WalrustError | undefined
@@ -176,7 +195,31 @@ export class Shipper {
   /** Bytes in the spool that storage has not confirmed. */
   get waitingBytes(): number {
     const { files } = this.#parts.local.spool
-    return files.reduce((sum, file) => sum + (file.maxTxid > this.#confirmed ? file.size : 0), 0)
+    let bytes = 0
+    for (let i = files.length - 1; i >= 0 && files[i].maxTxid > this.#confirmed; i--) bytes += files[i].size
+    return bytes
+  }
+
+  /** See {@link StorageStatus}. */
+  get status(): StorageStatus {
+    const { remote, uploader, local } = this.#parts
+    const dueIn = this.#snapshotDue - performance.now()
+    return {
+      url: remote.store.url,
+      state: this.halted ? 'halted' : STATE_OF_NEED[this.#need.kind],
+      txid: this.txid,
+      confirmed: this.#confirmed,
+      unshippedSince: this.#unshipped.since,
+      lag: this.#lag,
+      lastSync: this.#lastSync,
+      nextSnapshot: dueIn === Infinity || this.halted ? undefined : Math.round(Date.now() + dueIn),
+      spoolBytes: local.spool.bytes,
+      waitingBytes: this.waitingBytes,
+      storedBytes: this.#inventory.bytes,
+      storedFiles: this.#inventory.size,
+      failingSince: uploader.failing?.since ?? this.#failing?.since,
+      error: this.halted?.message ?? uploader.failing?.error ?? this.#failing?.error,
+    }
   }
 
   /** The position to be looked for in the WAL. */
@@ -199,6 +242,7 @@ export class Shipper {
   lost(reason: string): void {
     this.#unplaced = reason
     this.#viewed = undefined
+    this.#unshipped.doubt(Date.now())
     if (this.#need.kind === 'nothing') this.#need = { kind: 'heal', reason }
     this.wake()
   }
@@ -207,13 +251,18 @@ export class Shipper {
     this.#wake.notify()
   }
 
+  /** There are new commits, up to the owner's end. */
+  committed(): void {
+    this.#unshipped.saw(this.#parts.owner.end, this.#parts.owner.observed)
+    this.wake()
+  }
+
   /** Ships until {@link stop}. Ends early only when it is {@link halted}. */
   async run(): Promise<void> {
     while (!this.#stopping && !this.halted) {
       try {
         const wait = await this.#step()
-        this.#pause = 0
-        this.#failures = 0
+        this.#works()
         if (wait !== undefined) await this.#wake.wait(wait === Infinity ? undefined : wait)
       } catch (error) {
         if (this.#abort.signal.aborted) break
@@ -281,7 +330,10 @@ export class Shipper {
       await this.#cutForSnapshot()
       return undefined
     }
-    if (!local.position || comparePositions(owner.end, local.position.log) <= 0) return await this.#rest()
+    if (!local.position || comparePositions(owner.end, local.position.log) <= 0) {
+      this.#unshipped.clear()
+      return await this.#rest()
+    }
     const early = this.#nextCut - performance.now()
     if (early > 0 && this.#waiters.length === 0) return early
     this.#nextCut = performance.now() + this.#parts.settings.interval
@@ -300,6 +352,8 @@ export class Shipper {
     if ('reason' in start) this.#log.info('comparing with storage', { reason: start.reason })
     if (start.need === 'continue') {
       this.#confirmed = start.staged ? this.txid - 1 : this.txid
+      this.#lastSync = local.position?.timestamp
+      if (start.staged && local.position) this.#unshipped.takeFrom(local.position.timestamp)
       const reason = this.#unplaced ?? (local.table ? undefined : 'the page checksums of this machine are not whole')
       this.#need = reason === undefined ? { kind: 'nothing' } : { kind: 'heal', reason }
     } else {
@@ -311,6 +365,7 @@ export class Shipper {
   /** Opens the newest state; what comes after it is needed until {@link #done} or a failure. */
   #open(): DatabaseView {
     const view = this.#parts.owner.openView()
+    this.#unshipped.take()
     this.#viewed = view.at
     this.#unplaced = undefined
     return view
@@ -331,6 +386,7 @@ export class Shipper {
 
   async #make(since: LogPosition): Promise<void> {
     const { owner } = this.#parts
+    this.#unshipped.take()
     const batch = await owner.frames(since)
     try {
       await this.#makeFrom(batch, since)
@@ -372,7 +428,7 @@ export class Shipper {
       signal: this.#abort.signal,
     })
     this.#inventory.add(stored)
-    this.#confirmed = position.txid
+    this.#confirm(position.txid)
     for (const resolve of this.#confirmations.splice(0)) resolve()
     this.#log.info('shipped', {
       txid: position.txid,
@@ -401,7 +457,7 @@ export class Shipper {
         ...{ commit, pageSize, timestamp: point.timestamp, log: at, proof, codecs: facts.codecs, gapStart: undefined },
       })
       await local.saveTable()
-      this.#confirmed = 1
+      this.#confirm(1)
       this.#done()
       this.#log.info('shipped', { txid: 1, bytes: file.size, checksum: table.checksum.toString(16), snapshot: true })
       this.#parts.announce('snapshot_completed', { context: { txid: 1, bytes: file.size } })
@@ -524,7 +580,7 @@ export class Shipper {
     } catch (error) {
       if (!this.#abort.signal.aborted) {
         this.#log.error('snapshot failed', { txid: point.txid, error: messageOf(error) })
-        this.#parts.announce('sync_failed', { error, context: { txid: point.txid, snapshot: true } })
+        this.#parts.announce(eventOf(error), { error, context: { txid: point.txid, snapshot: true } })
       }
       throw error
     }
@@ -596,6 +652,13 @@ export class Shipper {
     }
   }
 
+  #confirm(txid: number): void {
+    this.#confirmed = txid
+    this.#lastSync = Date.now()
+    const since = this.#unshipped.confirm()
+    if (since !== undefined) this.#lag = Math.max(0, this.#lastSync - since)
+  }
+
   #settleWaiters(): void {
     const stopped = this.#stopping && new WalrustError('E_UNSHIPPED', 'stopped before everything was shipped')
     const end = this.halted ?? (stopped || undefined)
@@ -609,24 +672,56 @@ export class Shipper {
     if (end) for (const waiter of this.#snapshotWaiters.splice(0)) waiter.reject(end)
   }
 
+  #works(): void {
+    this.#pause = 0
+    this.#failures = 0
+    const failing = this.#failing
+    if (!failing) return
+    this.#failing = undefined
+    if (!failing.told) return
+    this.#parts.announce('recovered', { context: { seconds: Math.round((Date.now() - failing.since) / 1000) } })
+  }
+
+  /** A failure that may pass: told of once, a full disk at once, the rest when it does not pass soon. */
+  #noteFailure(error: unknown): void {
+    this.#failing ??= { since: Date.now(), error: '', told: false }
+    this.#failing.error = messageOf(error)
+    if (this.#failing.told || !(isError(error, 'E_DISK_FULL') || this.#failures > this.#parts.settings.maxRetries))
+      return
+    this.#failing.told = true
+    this.#parts.announce(eventOf(error), { error, attempts: this.#failures })
+  }
+
   /** Decides what a failure means: compare anew, wait and try again, or stop for good. */
   async #failed(error: unknown): Promise<void> {
     const { announce, owner, settings } = this.#parts
     this.#viewed = undefined
+    this.#failures++
     if (error instanceof ContinuityLost || isError(error, 'E_CHECKSUM')) {
       if (this.#need.kind === 'nothing') this.#need = { kind: 'heal', reason: messageOf(error) }
-    } else if (isError(error, 'E_DISK_FULL')) {
-      announce('disk_full', { error })
-    } else if (!isPassing(error) || (settings.giveUp && ++this.#failures > GIVE_UP_AFTER)) {
+    } else if (
+      !isError(error, 'E_DISK_FULL') &&
+      (!isPassing(error) || (settings.giveUp && this.#failures > GIVE_UP_AFTER))
+    ) {
       this.halted = asWalrustError(error, owner.database.name)
       this.#log.error('halted', { error: messageOf(error), code: this.halted.code })
+      announce(eventOf(error), { error })
       owner.moved()
       return
     }
+    this.#noteFailure(error)
     this.#log.warn('trying again', { error: messageOf(error) })
     this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2 || FIRST_PAUSE)
     await sleep(this.#pause, undefined, { signal: this.#abort.signal }).catch(() => undefined)
   }
+}
+
+/** The event that a failure is told of by. */
+export function eventOf(error: unknown): EventName {
+  if (isError(error, 'E_DISK_FULL')) return 'disk_full'
+  if (isError(error, 'E_FENCED')) return 'writer_fenced'
+  if (isError(error, 'E_OBJECT_DAMAGED', 'E_CHAIN_BROKEN', 'E_CHECKSUM')) return 'corruption_detected'
+  return storeErrorOf(error)?.kind === 'auth' || isError(error, 'E_STORAGE_AUTH') ? 'auth_failure' : 'sync_failed'
 }
 
 /** Whether a failure may be gone after a while: SQLite was busy, a plugin stumbled, the network was away. */

@@ -24,8 +24,8 @@ export class Uploader {
   readonly #limit: Semaphore
   readonly #settings: UploadSettings
   readonly #announce: Announce
-  /** Since when uploads fail, milliseconds since the epoch; `undefined` while they work. */
-  failingSince: number | undefined
+  /** Since when uploads fail, milliseconds since the epoch, and why; `undefined` while they work. */
+  failing: { since: number; error: string } | undefined
 
   constructor(remote: Remote, limit: Semaphore, settings: UploadSettings, announce: Announce) {
     this.#remote = remote
@@ -47,7 +47,7 @@ export class Uploader {
         put.signal.throwIfAborted()
         const failure = this.#classify(error, put)
         if (failure) throw failure
-        this.failingSince ??= Date.now()
+        this.failing = { since: this.failing?.since ?? Date.now(), error: messageOf(error) }
         if (attempt > this.#settings.maxRetries) {
           if (attempt === this.#settings.maxRetries + 1) this.#announce('sync_failed', { error, attempts: attempt })
           if (this.#settings.giveUp) throw storageFailure(error, this.#remote.store.url, 'writing to')
@@ -58,11 +58,10 @@ export class Uploader {
     }
   }
 
-  /** What no further attempt can mend, as the error that ends it. */
+  /** What no further attempt can mend, as the error that ends it: whoever is ended by it tells of it. */
   #classify(error: unknown, put: FilePut): WalrustError | undefined {
     const { url } = this.#remote.store
     if (isError(error, 'E_OBJECT_EXISTS')) {
-      this.#announce('writer_fenced', { error, context: { txid: put.file.maxTxid } })
       return new WalrustError('E_FENCED', `somebody else has written transaction ${put.file.maxTxid} to ${url}`, {
         database: put.database.name,
         storage: url,
@@ -71,15 +70,13 @@ export class Uploader {
     }
     const kind = failureKind(error)
     if (kind === 'transient' || kind === 'throttled') return undefined
-    const failure = storageFailure(error, url, 'writing to')
-    this.#announce(kind === 'auth' ? 'auth_failure' : 'sync_failed', { error: messageOf(failure) })
-    return failure
+    return storageFailure(error, url, 'writing to')
   }
 
   #works(): void {
-    if (this.failingSince === undefined) return
-    const seconds = Math.round((Date.now() - this.failingSince) / 1000)
-    this.failingSince = undefined
+    if (this.failing === undefined) return
+    const seconds = Math.round((Date.now() - this.failing.since) / 1000)
+    this.failing = undefined
     this.#announce('recovered', { context: { seconds } })
   }
 }

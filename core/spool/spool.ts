@@ -28,6 +28,7 @@ export interface SpooledFile {
 export class Spool {
   readonly folder: string
   #files: SpooledFile[] = []
+  #bytes = 0
 
   private constructor(folder: string) {
     this.folder = folder
@@ -45,6 +46,7 @@ export class Spool {
         if (!id) continue
         const { size, mtimeMs } = await stat(path)
         spool.#files.push({ ...id, path, size, written: mtimeMs })
+        spool.#bytes += size
       }
     } catch (error) {
       throw diskError(error, folder)
@@ -58,8 +60,9 @@ export class Spool {
     return this.#files
   }
 
+  /** Bytes of all of them. */
   get bytes(): number {
-    return this.#files.reduce((sum, file) => sum + file.size, 0)
+    return this.#bytes
   }
 
   find(txid: number): SpooledFile | undefined {
@@ -88,6 +91,7 @@ export class Spool {
       await syncFolder(dirname(path))
       const file = { minTxid: txid, maxTxid: txid, path, size: written.size, written: Date.now() }
       this.#files.push(file)
+      this.#bytes += file.size
       return { file, sha256: written.sha256 }
     } catch (error) {
       await unlink(temporary).catch(() => undefined)
@@ -97,18 +101,24 @@ export class Spool {
 
   /** Forgets a file and deletes it. */
   async remove(file: SpooledFile): Promise<void> {
-    this.#files = this.#files.filter((other) => other !== file)
+    this.#forget(file)
     await unlink(file.path).catch(() => undefined)
   }
 
   /** Moves a file out of the way, where it does no harm and can still be looked at. */
   async setAside(file: SpooledFile): Promise<string> {
-    this.#files = this.#files.filter((other) => other !== file)
+    this.#forget(file)
     const folder = join(this.folder, 'set-aside')
     const path = join(folder, `${Date.now()}-${fileName(file)}`)
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await rename(file.path, path)
     return path
+  }
+
+  #forget(file: SpooledFile): void {
+    const kept = this.#files.filter((other) => other !== file)
+    if (kept.length < this.#files.length) this.#bytes -= file.size
+    this.#files = kept
   }
 }
 

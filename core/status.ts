@@ -1,0 +1,114 @@
+/**
+ * What can be said of a running engine at a glance: one snapshot that metrics, the page, the heartbeat and the control
+ * socket all read. Making one costs a few microseconds a database and asks neither storage nor SQLite.
+ *
+ * Times are milliseconds since the epoch.
+ */
+
+/** How far one database has come in one storage. */
+export interface StorageStatus {
+  /** Where it is, without secrets. */
+  readonly url: string
+  /**
+   * - `starting`: not compared with storage yet
+   * - `comparing`: commits may have passed unseen, or storage is empty: the whole database is being read
+   * - `shipping`: commits are followed one after the other
+   * - `halted`: gets nothing more
+   */
+  readonly state: 'starting' | 'comparing' | 'shipping' | 'halted'
+  /** The newest transaction made on this machine, and the newest that storage has confirmed. */
+  readonly txid: number
+  readonly confirmed: number
+  /** When the oldest commit that is not durable there was first seen; `undefined` if everything read is durable. */
+  readonly unshippedSince: number | undefined
+  /** Milliseconds from the oldest commit in the newest confirmed file until that file was durable. */
+  readonly lag: number | undefined
+  /** When the newest confirmed file was confirmed. */
+  readonly lastSync: number | undefined
+  /** When the next snapshot is due, if there are changes by then; `undefined` if none is planned. */
+  readonly nextSnapshot: number | undefined
+  /** Bytes in the spool in all, and those that storage has not confirmed. */
+  readonly spoolBytes: number
+  readonly waitingBytes: number
+  /** Bytes and files that lie there for this database, as far as this process knows. */
+  readonly storedBytes: number
+  readonly storedFiles: number
+  /** Since when requests fail; `undefined` while they work. */
+  readonly failingSince: number | undefined
+  /** Why it fails or is halted. */
+  readonly error: string | undefined
+}
+
+/** One database. */
+export interface DatabaseStatus {
+  readonly name: string
+  readonly path: string
+  /**
+   * - `starting`, `live`, `closed`
+   * - `unavailable`: its file cannot be followed at present; it is looked for
+   * - `halted`: no storage gets anything more of it
+   */
+  readonly state: 'starting' | 'live' | 'unavailable' | 'closed' | 'halted'
+  /** Since when it is in that state. */
+  readonly since: number
+  /** Why it is unavailable or halted. */
+  readonly error: string | undefined
+  /** Bytes of the database file and of its WAL file. */
+  readonly databaseBytes: number
+  readonly walBytes: number
+  /** Commits read since the process started. */
+  readonly commits: number
+  /** Bytes that are kept on this machine outside the WAL, before they are in a spool. */
+  readonly heldBytes: number
+  readonly storages: readonly StorageStatus[]
+}
+
+export interface EngineStatus {
+  readonly startedAt: number
+  /** Milliseconds that a commit may wait before its database counts as unhealthy. */
+  readonly maxLag: number
+  readonly databases: readonly DatabaseStatus[]
+}
+
+/**
+ * - `healthy`: everything is followed and goes to storage
+ * - `degraded`: something is not as it should be and may pass: nothing is lost, and no commit waits too long
+ * - `unhealthy`: a database is halted, or commits wait for longer than they may
+ */
+export type Health = 'healthy' | 'degraded' | 'unhealthy'
+
+/** When the oldest commit that some storage does not have was first seen; `undefined` if every storage has everything. */
+export function unshippedSince(database: DatabaseStatus): number | undefined {
+  let oldest: number | undefined
+  for (const { unshippedSince: since } of database.storages)
+    if (since !== undefined && (oldest === undefined || since < oldest)) oldest = since
+  return oldest
+}
+
+/** A database that was asked for and cannot be followed at all: it has not been opened yet. */
+export function refusedStatus(name: string, path: string, error: string, since = Date.now()): DatabaseStatus {
+  const sizes = { databaseBytes: 0, walBytes: 0, commits: 0, heldBytes: 0 }
+  return { name, path, state: 'unavailable', since, error, ...sizes, storages: [] }
+}
+
+/** How one database is. */
+export function healthOf(database: DatabaseStatus, maxLag: number, now: number): Health {
+  const { state, since, storages } = database
+  if (state === 'halted' || storages.some((storage) => storage.state === 'halted')) return 'unhealthy'
+  const oldest = unshippedSince(database)
+  if (oldest !== undefined && now - oldest > maxLag) return 'unhealthy'
+  if (state === 'unavailable') return now - since > maxLag ? 'unhealthy' : 'degraded'
+  if (storages.some(({ failingSince }) => failingSince !== undefined)) return 'degraded'
+  return 'healthy'
+}
+
+/** How a whole process is: as its worst database. Without any database it has nothing to be well about. */
+export function healthOfAll({ databases, maxLag }: EngineStatus, now: number): Health {
+  let worst: Health = databases.length === 0 ? 'degraded' : 'healthy'
+  for (const database of databases) {
+    const health = healthOf(database, maxLag, now)
+    if (health === 'unhealthy') return health
+    if (health === 'degraded') worst = health
+  }
+  return worst
+}
