@@ -11,6 +11,7 @@ setFlagsFromString('--semi-space-growth-factor=1')
 /** Each command in a module of its own, loaded when it is called: `watch` runs for months and should carry only itself. */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   watch: async () => (await import('./commands/watch.js')).watchCommand,
+  sync: async () => (await import('./commands/sync.js')).syncCommand,
   snapshot: async () => (await import('./commands/snapshot.js')).snapshotCommand,
   restore: async () => (await import('./commands/restore.js')).restoreCommand,
   list: async () => (await import('./commands/list.js')).listCommand,

@@ -119,13 +119,6 @@ export class Engine {
     await Promise.all([...this.#replicators.values()].map((replicator) => replicator.flush()))
   }
 
-  /** Takes a snapshot of one database. Resolves with its transaction when it is durable in every storage. */
-  async snapshot(name: string): Promise<number> {
-    const replicator = this.#replicators.get(name)
-    if (!replicator) throw new WalrustError('E_USAGE', `${name} is not watched`)
-    return Math.max(...(await replicator.snapshot()))
-  }
-
   /**
    * Ships what is pending, for as long as `timeout` milliseconds, and lets everything go.
    *

@@ -30,6 +30,7 @@ export const ERRORS = {
     'Check the path or pattern. Patterns are quoted so that the shell leaves them alone.',
   ),
   E_DUPLICATE_NAME: kind(EXIT.usage, 'Give one of the two databases another `name` in the configuration.'),
+  E_NOT_WATCHED: kind(EXIT.usage, 'Check the name, or start `walrust watch` for this database.'),
   E_CODEC_MISSING: kind(EXIT.usage, 'Install the plugin named in the message and list it under `plugins`.'),
 
   E_DATABASE_MISSING: kind(EXIT.database, 'Check the path.'),

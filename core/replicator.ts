@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseFile } from './database/database-file.js'
 import { MachineLock } from './database/machine-lock.js'
 import { isError, messageOf, systemCode, WalrustError } from './errors.js'
@@ -34,6 +35,12 @@ const FIRST_RETRY = 100
 const LONGEST_RETRY = 5000
 /** A larger batch is copied out of the WAL before it is encoded: encoding would hold the WAL for too long. */
 const LARGE_BATCH = 1024
+
+export interface FlushOptions {
+  /** URLs of the storages it is about; all of them by default. */
+  storages?: readonly string[]
+  signal?: AbortSignal
+}
 
 export interface ReplicatorParts {
   name: string
@@ -150,16 +157,20 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     if (this.#parts.settings.snapshot.onStartup) this.snapshot().catch(() => undefined)
   }
 
-  /** Resolves when everything committed before the call is durable in every storage. */
-  async flush(): Promise<void> {
-    if (this.#follower) await this.#look()
-    await Promise.all(this.#shippers.map((shipper) => shipper.flush()))
+  /** Resolves when everything committed before the call is durable in every storage, or in those asked for. */
+  async flush({ storages, signal }: FlushOptions = {}): Promise<void> {
+    await this.#lookThrough(signal)
+    await Promise.all(this.#shippersOf(storages).map((shipper) => shipper.flush(signal)))
   }
 
   /** Takes a snapshot of the newest state for every storage. Resolves with their transactions when they are durable. */
-  async snapshot(): Promise<number[]> {
-    if (this.#follower) await this.#look()
-    return await Promise.all(this.#shippers.map((shipper) => shipper.snapshot()))
+  async snapshot(storages?: readonly string[]): Promise<number[]> {
+    await this.#lookThrough()
+    return await Promise.all(this.#shippersOf(storages).map((shipper) => shipper.snapshot()))
+  }
+
+  #shippersOf(storages: readonly string[] | undefined): Shipper[] {
+    return this.#shippers.filter(({ url }) => storages?.includes(url) ?? true)
   }
 
   /** Looks again now: somebody has reason to think that there is something new. */
@@ -463,6 +474,23 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
         await this.#trouble(error)
         await this.#wake.wait(retry)
         retry = Math.min(LONGEST_RETRY, retry * 2)
+      }
+    }
+  }
+
+  /**
+   * Looks until a look goes through: a database that has to be opened anew is left to the loop, and everything after
+   * that is found by comparing, which nobody is told of as durable before it is.
+   */
+  async #lookThrough(signal?: AbortSignal): Promise<void> {
+    while (this.#follower && !this.#stopping && !this.halted) {
+      signal?.throwIfAborted()
+      try {
+        await this.#look()
+        return
+      } catch {
+        this.poke()
+        await sleep(FIRST_RETRY / 2)
       }
     }
   }

@@ -1,4 +1,6 @@
 import type { DatabaseSource, ResolvedConfig } from './config/resolved.js'
+import { controlCommands } from './control/commands.js'
+import { ControlServer } from './control/server.js'
 import { checkSqliteVersion } from './database/connection.js'
 import { checkNames, discover, type FoundDatabase } from './discover.js'
 import { Engine } from './engine.js'
@@ -6,6 +8,7 @@ import { isError, messageOf, WalrustError } from './errors.js'
 import type { Host } from './host.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
+import type { FlushOptions, Replicator } from './replicator.js'
 import { Semaphore } from './ship/signal.js'
 import { type DatabaseStatus, type EngineStatus, refusedStatus } from './status.js'
 
@@ -26,6 +29,15 @@ export interface StartOptions {
 
 type Found = FoundDatabase<DatabaseSource>
 
+/** A database that is not watched, and why. */
+interface Refused {
+  name: string
+  path: string
+  error: WalrustError
+  /** How it shows in the status, if it was asked for by name. */
+  status: DatabaseStatus | undefined
+}
+
 /**
  * What `walrust watch` and the library run: the databases of a configuration, found, followed, found again when files
  * come and go, and drained at the end. Everything it says goes to the log and the hooks; it knows no process, no
@@ -42,16 +54,17 @@ export class Service {
   /** What is watched, by name. */
   readonly #watched = new Map<string, Found>()
   /** Why databases are not watched, by path: said once, tried again. */
-  readonly #refused = new Map<string, WalrustError>()
-  /** The ones among them that were asked for by name, as they show in the status. */
-  readonly #unwatched = new Map<string, DatabaseStatus>()
+  readonly #refused = new Map<string, Refused>()
   #scanning: NodeJS.Timeout | undefined
+  /** Where other processes ask this one. */
+  readonly #control: ControlServer
   #halts: () => void = () => undefined
 
   constructor({ config, host, log }: ServiceParts) {
     this.#config = config
     this.#host = host
     this.#log = log
+    this.#control = new ControlServer(controlCommands(this), log)
     const uploadConcurrency = config.upload.concurrency
     const { maxLag } = config.health
     this.#engine = new Engine({ host, log, uploadConcurrency, maxLag, onHalt: () => this.#halts() })
@@ -91,7 +104,7 @@ export class Service {
 
   /** Why databases are not watched that should be. */
   get refused(): readonly WalrustError[] {
-    return [...this.#refused.values()]
+    return [...this.#refused.values()].map(({ error }) => error)
   }
 
   get names(): readonly string[] {
@@ -101,7 +114,14 @@ export class Service {
   /** How everything is that is watched, and what should be and is not. */
   status(): EngineStatus {
     const status = this.#engine.status()
-    return { ...status, databases: [...status.databases, ...this.#unwatched.values()] }
+    const unwatched = [...this.#refused.values()].flatMap((refused) => refused.status ?? [])
+    return { ...status, databases: [...status.databases, ...unwatched] }
+  }
+
+  /** The name of the database that somebody means by its name or by the path of its file. */
+  nameOf(nameOrPath: string): string {
+    const known = [...this.#watched.values(), ...this.#refused.values()]
+    return known.find(({ path }) => path === nameOrPath)?.name ?? nameOrPath
   }
 
   /**
@@ -129,9 +149,30 @@ export class Service {
     await this.#engine.flush()
   }
 
-  /** Takes a snapshot of one database. Resolves with its transaction when it is durable in every storage. */
-  async snapshot(name: string): Promise<number> {
-    return await this.#engine.snapshot(name)
+  /**
+   * Resolves when everything committed to one database before the call is durable in every storage, or in those named.
+   *
+   * Errors: why the database is halted or not watched, `E_NOT_WATCHED`, the signal's reason.
+   */
+  async sync(name: string, options: FlushOptions = {}): Promise<void> {
+    const replicator = this.#replicator(name)
+    this.#checkStorages(name, options.storages)
+    await replicator.flush(options)
+  }
+
+  /**
+   * Takes a snapshot of one database. Resolves with its newest transaction when it is durable in every storage, or in
+   * those named. Errors: as {@link sync}.
+   */
+  async snapshot(name: string, storages?: readonly string[]): Promise<number> {
+    const replicator = this.#replicator(name)
+    this.#checkStorages(name, storages)
+    return Math.max(...(await replicator.snapshot(storages)))
+  }
+
+  /** URLs of the storages of a database that is watched. */
+  storagesOf(name: string): readonly string[] {
+    return this.#replicator(name).shippers.map(({ url }) => url)
   }
 
   /** Looks for databases again: takes up new ones, and lets those go that are no longer there. */
@@ -154,6 +195,7 @@ export class Service {
     try {
       return await this.#alone.run(() => this.#engine.close(timeout))
     } finally {
+      this.#control.closeAll()
       await this.#host.stop()
     }
   }
@@ -185,7 +227,7 @@ export class Service {
       this.#log.info('no longer there', { database: name, path })
       await this.#remove(name)
     }
-    for (const path of this.#refused.keys()) if (!paths.has(path)) this.#taken(path)
+    for (const path of this.#refused.keys()) if (!paths.has(path)) this.#refused.delete(path)
   }
 
   async #add(database: Found): Promise<void> {
@@ -194,7 +236,8 @@ export class Service {
       const stores = this.#stores.get(place) ?? []
       await this.#engine.add({ name, path, stores, settings: place.settings })
       this.#watched.set(name, database)
-      this.#taken(path)
+      this.#refused.delete(path)
+      await this.#control.listen(this.#replicator(name).database.stateDir)
     } catch (error) {
       if (!(error instanceof WalrustError)) throw error
       this.#refuse(database, error)
@@ -202,25 +245,36 @@ export class Service {
   }
 
   async #remove(name: string): Promise<void> {
+    this.#control.close(this.#replicator(name).database.stateDir)
     await this.#engine.remove(name)
     this.#watched.delete(name)
   }
 
-  /** A path is watched, or nobody wants it to be any more. */
-  #taken(path: string): void {
-    this.#refused.delete(path)
-    this.#unwatched.delete(path)
+  #checkStorages(name: string, storages: readonly string[] | undefined): void {
+    const known = this.storagesOf(name)
+    const unknown = storages?.find((url) => !known.includes(url))
+    if (unknown === undefined) return
+    const hint = `It is shipped to ${known.join(', ')}.`
+    throw new WalrustError('E_USAGE', `${name} is not shipped to ${unknown}`, { database: name, hint })
+  }
+
+  #replicator(name: string): Replicator {
+    const replicator = this.#engine.get(name)
+    if (replicator) return replicator
+    const refused = [...this.#refused.values()].find((other) => other.name === name)
+    throw refused?.error ?? new WalrustError('E_NOT_WATCHED', `no database ${name} is watched`, { database: name })
   }
 
   #refuse({ name, path, found }: Found, error: WalrustError): void {
-    if (this.#refused.get(path)?.code !== error.code) {
+    const before = this.#refused.get(path)
+    if (before?.error.code !== error.code) {
       const { message, hint, code } = error
       this.#log.error('not watched', { database: name, path, error: message, hint, code })
-      // A file that a pattern found and that is not in WAL mode is somebody else's business.
       if (!found || isError(error, 'E_DUPLICATE_NAME')) this.#engine.notify('database_unavailable', name, { error })
     }
-    this.#refused.set(path, error)
-    if (!found) this.#unwatched.set(path, refusedStatus(name, path, error.message, this.#unwatched.get(path)?.since))
+    // A file that a pattern found and that is not in WAL mode is somebody else's business.
+    const status = found ? undefined : refusedStatus(name, path, error.message, before?.status?.since)
+    this.#refused.set(path, { name, path, error, status })
   }
 }
 

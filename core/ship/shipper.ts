@@ -180,6 +180,11 @@ export class Shipper {
     return this.#confirmed
   }
 
+  /** Where it ships to. */
+  get url(): string {
+    return this.#parts.remote.store.url
+  }
+
   /** Whether everything read so far is durable in storage. */
   get caughtUp(): boolean {
     const { durable } = this
@@ -273,10 +278,28 @@ export class Shipper {
     await this.#streaming
   }
 
-  /** Resolves when everything read up to now is durable in storage. Rejects if that will not be. */
-  flush(): Promise<void> {
+  /** Resolves when everything read up to now is durable in storage. Rejects if that will not be, or with the signal. */
+  flush(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ target: this.#parts.owner.end, resolve, reject })
+      signal?.throwIfAborted()
+      const end = () => {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter)
+        reject(signal?.reason as Error)
+      }
+      const settled = () => signal?.removeEventListener('abort', end)
+      const waiter: Waiter = {
+        target: this.#parts.owner.end,
+        resolve: () => {
+          settled()
+          resolve()
+        },
+        reject: (error) => {
+          settled()
+          reject(error)
+        },
+      }
+      signal?.addEventListener('abort', end, { once: true })
+      this.#waiters.push(waiter)
       this.#settleWaiters()
       this.wake()
     })

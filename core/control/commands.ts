@@ -1,0 +1,26 @@
+import type { Service } from '../service.js'
+import type { ControlCommands, ControlRequest } from './protocol.js'
+
+/** What a running `walrust watch` can be asked over its socket. Whoever adds a command adds a line here. */
+export function controlCommands(service: Service): ControlCommands {
+  return {
+    /** Waits until everything committed so far is durable in storage. */
+    sync: async (request, signal) => {
+      const database = service.nameOf(request.database)
+      await service.sync(database, { storages: storagesOf(request), signal })
+      return { database, storages: service.storagesOf(database) }
+    },
+    /** Takes a snapshot. */
+    snapshot: async (request) => {
+      const database = service.nameOf(request.database)
+      const txid = await service.snapshot(database, storagesOf(request))
+      return { database, storages: service.storagesOf(database), txid }
+    },
+    status: () => Promise.resolve(service.status()),
+  }
+}
+
+function storagesOf({ options }: ControlRequest): readonly string[] | undefined {
+  const storages = options?.storages
+  return Array.isArray(storages) ? storages.map(String) : undefined
+}
