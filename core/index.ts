@@ -2,7 +2,7 @@
  * The public surface of walrust: what a plugin, a preset or an embedding program may import. Importing it loads no
  * vendor's SDK and opens nothing.
  */
-export { ERRORS, type ErrorCode, type ErrorDetails, EXIT, isError, WalrustError } from './errors.js'
+export { ERRORS, type ErrorCode, type ErrorDetails, EXIT, isError, messageOf, WalrustError } from './errors.js'
 export { EVENT_NAMES, type EventName, type WalrustEvent } from './events.js'
 export {
   type DatabaseInfo,
