@@ -94,8 +94,14 @@ export class LayeredPageSet extends BasePageSet {
   }
 
   cursor(): PageCursor {
-    return this.layers.length === 1 ? this.layers[0].cursor() : new LayeredCursor(this.layers, this.commit)
+    return this.layers.length === 1 ? this.layers[0].cursor() : new LayeredCursor(this.layers)
   }
+}
+
+/** A cursor over one layer, and the last page of it that no later layer has cut off. */
+interface LayerCursor {
+  readonly cursor: PageCursor
+  readonly limit: number
 }
 
 class LayeredCursor implements PageCursor {
@@ -103,29 +109,28 @@ class LayeredCursor implements PageCursor {
   high = 0
   low = 0
   #current: PageCursor | undefined
-  /** Cursors that have a page to offer, oldest first. */
-  readonly #live: PageCursor[]
+  /** Those that have a page to offer, oldest first. */
+  readonly #live: LayerCursor[] = []
   readonly #all: PageCursor[]
 
-  constructor(
-    layers: readonly PageSet[],
-    readonly commit: number,
-  ) {
+  constructor(layers: readonly PageSet[]) {
     this.#all = layers.map((layer) => layer.cursor())
-    this.#live = this.#all.filter((cursor) => cursor.next())
+    let limit = Infinity
+    for (let i = layers.length - 1; i >= 0; i--) {
+      limit = Math.min(limit, layers[i].commit)
+      const layer = { cursor: this.#all[i], limit }
+      if (advance(layer)) this.#live.unshift(layer)
+    }
   }
 
   next(): boolean {
-    do {
-      if (this.#current) this.#leave(this.page)
-      const newest = this.#newest()
-      if (!newest) return false
-      this.#current = newest
-      this.page = newest.page
-      this.high = newest.high
-      this.low = newest.low
-      // Beyond the commit size lie pages that an older layer had and the database has lost since.
-    } while (this.page > this.commit)
+    if (this.#current) this.#leave(this.page)
+    const newest = this.#newest()
+    if (!newest) return false
+    this.#current = newest
+    this.page = newest.page
+    this.high = newest.high
+    this.low = newest.low
     return true
   }
 
@@ -140,18 +145,21 @@ class LayeredCursor implements PageCursor {
   /** The cursor at the lowest page; of several there, the one of the newest layer. */
   #newest(): PageCursor | undefined {
     let best: PageCursor | undefined
-    for (const cursor of this.#live) if (!best || cursor.page <= best.page) best = cursor
+    for (const { cursor } of this.#live) if (!best || cursor.page <= best.page) best = cursor
     return best
   }
 
   /** Moves on all that stand at `page`: with the newest version given, the older ones are done with, too. */
   #leave(page: number): void {
     let kept = 0
-    for (const cursor of this.#live) {
-      if (cursor.page !== page || cursor.next()) this.#live[kept++] = cursor
-    }
+    for (const layer of this.#live) if (layer.cursor.page !== page || advance(layer)) this.#live[kept++] = layer
     this.#live.length = kept
   }
+}
+
+/** Whether a layer has another page. What the database lost later is none, also if it has grown over it since. */
+function advance({ cursor, limit }: LayerCursor): boolean {
+  return cursor.next() && cursor.page <= limit
 }
 
 /**

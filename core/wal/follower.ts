@@ -4,7 +4,7 @@ import { DatabaseView } from '../pages/database-view.js'
 import { Generation } from './generation.js'
 import { sameGeneration, type WalHeader } from './layout.js'
 import { Pins } from './pins.js'
-import { LOG_START, type LogPosition, type WalPosition } from './position.js'
+import { comparePositions, LOG_START, type LogPosition, type WalPosition } from './position.js'
 import { WalFile } from './wal-file.js'
 import { walPages } from './wal-pages.js'
 
@@ -149,9 +149,9 @@ export class Follower {
    * @returns whether there was anything new. Errors: {@link ContinuityLost}
    */
   async collect(): Promise<boolean> {
+    const before = this.position
     for (;;) {
-      const before = this.position.frame
-      if (this.collectNow(SLICE)) return this.position.frame !== before || this.#state.log === 0
+      if (this.collectNow(SLICE)) return comparePositions(before, this.position) !== 0
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
