@@ -13,19 +13,25 @@ export type FailureListener = (error: WalrustError) => void
 /**
  * Wraps every tap, whoever adds it and whenever: its errors carry the name of plugin and hook, it has to settle by
  * the hook's deadline, and a waterfall tap has to return something. tapable by itself does none of the three.
+ *
+ * @param deadlineOf milliseconds a tap of a hook has for one call
  */
-export function guardHooks(hooks: Hooks, onCounted: FailureListener): void {
+export function guardHooks(
+  hooks: Hooks,
+  onCounted: FailureListener,
+  deadlineOf: (hook: HookName) => number | undefined = (hook) => HOOK_POLICIES[hook].deadline,
+): void {
   for (const name of Object.keys(hooks) as HookName[]) {
     const interceptor: HookInterceptor<unknown, unknown> = {
-      register: (tap) => guardTap(name, tap as unknown as FullTap, onCounted),
+      register: (tap) => guardTap(name, tap as unknown as FullTap, onCounted, deadlineOf(name)),
     }
     ;(hooks[name] as { intercept(interceptor: HookInterceptor<unknown, unknown>): void }).intercept(interceptor)
   }
 }
 
-function guardTap(hook: HookName, tap: FullTap, onCounted: FailureListener): FullTap {
+function guardTap(hook: HookName, tap: FullTap, onCounted: FailureListener, deadline: number | undefined): FullTap {
   const call = asPromise(tap)
-  const { deadline, onFailure } = HOOK_POLICIES[hook]
+  const { onFailure } = HOOK_POLICIES[hook]
   const guarded = async (...args: unknown[]): Promise<unknown> => {
     try {
       const result = await within(deadline, call(...args))
