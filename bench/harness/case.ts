@@ -13,7 +13,7 @@ export interface Row {
 /** What a case gets to work with. */
 export interface Bench {
   /** A new empty folder; removed when the case is over. */
-  folder(): string
+  folder: () => string
   /** How often each measurement is made; the median is reported. */
   runs: number
   /** Divides the durations: 1 for figures to be quoted, more for a look. */
@@ -22,7 +22,7 @@ export interface Bench {
   peers: boolean
   machine: Machine
   /** Says what is going on, on stderr. */
-  say(text: string): void
+  say: (text: string) => void
 }
 
 /** A measurement, in a file of its own under `bench/cases`. */

@@ -25,7 +25,13 @@ export interface Shipper {
   name: string
   start(databases: readonly string[], place: Place, options?: ShipOptions): Measured
   /** Brings the newest state of a database back. */
-  restore(database: string, name: string, place: Place, target: string, args?: readonly string[]): ReturnType<typeof run>
+  restore(
+    database: string,
+    name: string,
+    place: Place,
+    target: string,
+    args?: readonly string[],
+  ): ReturnType<typeof run>
 }
 
 const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url))

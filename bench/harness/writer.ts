@@ -53,7 +53,9 @@ export function prepare(path: string, bytes: number, pageSize = 4096): void {
   db.close()
 }
 
-const WORDS = 'order customer paid pending total street amount invoice shipped returned email note city price'.split(' ')
+const WORDS = 'order customer paid pending total street amount invoice shipped returned email note city price'.split(
+  ' ',
+)
 
 /** Text as applications store it: words and numbers, of which LZ4 makes about 0.4. */
 export function ordinaryRow(bytes: number): string {
@@ -104,7 +106,7 @@ async function main(options: WriterOptions): Promise<WriterReport> {
   return { commits: n, rows, seconds, p50: at(0.5), p99: at(0.99), worst: at(1) }
 }
 
-const given = process.argv[2]
+const given = process.argv.at(2)
 if (given?.startsWith('{')) {
   process.stdout.write(`${JSON.stringify(await main(JSON.parse(given) as WriterOptions))}\n`)
 }
