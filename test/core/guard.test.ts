@@ -33,6 +33,7 @@ describe('what a plugin does wrong', () => {
       (hooks: ReturnType<typeof createHooks>) => hooks.decode.tap('p', () => { throw new Error('boom') }), // prettier-ignore
       (hooks: ReturnType<typeof createHooks>) =>
         hooks.decode.tapAsync('p', (_request, done) => done(new Error('boom'))),
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- plugins do that, too
       (hooks: ReturnType<typeof createHooks>) => hooks.decode.tapPromise('p', () => Promise.reject('boom')), // prettier-ignore
     ]) {
       const { hooks } = guarded()
