@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   snapshot: async () => (await import('./commands/snapshot.js')).snapshotCommand,
   restore: async () => (await import('./commands/restore.js')).restoreCommand,
   list: async () => (await import('./commands/list.js')).listCommand,
+  replicate: async () => (await import('./commands/replicate.js')).replicateCommand,
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
 }
 

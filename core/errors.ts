@@ -49,6 +49,10 @@ export const ERRORS = {
   ),
   E_DATABASE_BUSY: kind(EXIT.database, 'Close every program that has the file open, then run the command again.'),
   E_DATABASE_UNREADABLE: kind(EXIT.database, 'Check the disk and the permissions of the database.'),
+  E_NOT_REPLICA: kind(
+    EXIT.database,
+    'Choose another file. If it was a replica, remove it: it is made anew, which loses nothing.',
+  ),
   E_SQLITE_TOO_OLD: kind(
     EXIT.database,
     'Reinstall walrust: its SQLite is older than the fix for the WAL-reset bug (3.51.3).',

@@ -104,12 +104,25 @@ export class Remote {
     })
   }
 
+  /** A file's bytes as they lie there, and what is recorded of it: one request where the store keeps metadata. */
+  async open(file: StoredFile, signal?: AbortSignal): Promise<{ facts: FileFacts; body: ObjectBody }> {
+    const answer = await this.#guarded('reading', () => this.store.get(file.key, { signal }))
+    if (!answer) throw this.#missing(file)
+    const stored = fromMetadata(answer.info.metadata)
+    const sidecar = stored.sha256 ? undefined : await this.sidecar(file, signal)
+    return { facts: sidecar ?? stored, body: this.#guardedBody(answer.body) }
+  }
+
   /** The object's bytes as they lie there. Errors: `E_CHAIN_BROKEN` if it is gone. */
   async *raw(file: StoredFile, range?: { start: number; end?: number }, signal?: AbortSignal): ObjectBody {
     const answer = await this.#guarded('reading', () => this.store.get(file.key, { range, signal }))
     if (!answer) throw this.#missing(file)
+    yield* this.#guardedBody(answer.body)
+  }
+
+  async *#guardedBody(body: ObjectBody): ObjectBody {
     try {
-      yield* answer.body
+      yield* body
     } catch (error) {
       throw storageFailure(error, this.store.url, 'reading')
     }

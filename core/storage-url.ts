@@ -22,3 +22,27 @@ export function parseStorageUrl(url: string, options: Readonly<Record<string, un
   }
   return { scheme: match[1].toLowerCase(), url, options }
 }
+
+/**
+ * Takes a URL that ends in a database's name apart: `s3://bucket/prefix/app` is `app` in `s3://bucket/prefix`. What
+ * follows a `?` belongs to the storage. `undefined` for text that is no URL. Errors: `E_CONFIG` for one without a name.
+ */
+export function splitDatabaseUrl(text: string): { storage: string; name: string } | undefined {
+  if (!SCHEME.test(text)) return undefined
+  const [path, query] = text.split('?', 2)
+  const match = /^(.*[^/])\/+([^/]+)\/*$/.exec(path)
+  if (!match || /^[a-z0-9+.-]*:$/i.test(match[1])) {
+    throw new WalrustError('E_CONFIG', `"${text}" does not end in the name of a database`, {
+      hint: 'Write it as file:///folder/name or s3://bucket/prefix/name.',
+    })
+  }
+  return { storage: query === undefined ? match[1] : `${match[1]}?${query}`, name: decodeName(match[2]) }
+}
+
+function decodeName(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

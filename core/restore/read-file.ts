@@ -19,27 +19,37 @@ export interface PageSink {
  * Errors: `E_OBJECT_DAMAGED` naming the file and what is wrong with it, `E_CHAIN_BROKEN` if it is gone.
  */
 export async function readFile(remote: Remote, file: StoredFile, body: ObjectBody, sink: PageSink): Promise<LtxHeader> {
-  const decoder = new LtxDecoder({ pageChecksums: true })
   try {
-    for await (const piece of body) {
-      decoder.push(piece)
-      await drain(decoder, file, sink)
-    }
-    decoder.finish()
-    await drain(decoder, file, sink)
+    return await decodePages(body, {
+      begin: (header) => {
+        checkIdentity(header, file)
+        return sink.begin?.(header)
+      },
+      page: (page, bytes, high, low) => sink.page(page, bytes, high, low),
+    })
   } catch (error) {
     if (error instanceof LtxError) throw remote.damaged(file, error)
     throw error
   }
+}
+
+/** The same for LTX files wherever they are. Errors: {@link LtxError}. */
+export async function decodePages(body: ObjectBody, sink: PageSink): Promise<LtxHeader> {
+  const decoder = new LtxDecoder({ pageChecksums: true })
+  for await (const piece of body) {
+    decoder.push(piece)
+    await drain(decoder, sink)
+  }
+  decoder.finish()
+  await drain(decoder, sink)
   return decoder.header
 }
 
-async function drain(decoder: LtxDecoder, file: StoredFile, sink: PageSink): Promise<void> {
+async function drain(decoder: LtxDecoder, sink: PageSink): Promise<void> {
   for (;;) {
     const step = decoder.next()
     if (step === 'more' || step === 'end') return
     if (step === 'header') {
-      checkIdentity(decoder.header, file)
       await sink.begin?.(decoder.header)
     } else {
       const wait = sink.page(decoder.page, decoder.data, decoder.high, decoder.low)
