@@ -29,14 +29,15 @@ export function parseStorageUrl(url: string, options: Readonly<Record<string, un
  */
 export function splitDatabaseUrl(text: string): { storage: string; name: string } | undefined {
   if (!SCHEME.test(text)) return undefined
-  const [path, query] = text.split('?', 2)
+  const mark = text.indexOf('?')
+  const [path, query] = mark < 0 ? [text, ''] : [text.slice(0, mark), text.slice(mark)]
   const match = /^(.*[^/])\/+([^/]+)\/*$/.exec(path)
   if (!match || /^[a-z0-9+.-]*:$/i.test(match[1])) {
     throw new WalrustError('E_CONFIG', `"${text}" does not end in the name of a database`, {
       hint: 'Write it as file:///folder/name or s3://bucket/prefix/name.',
     })
   }
-  return { storage: query === undefined ? match[1] : `${match[1]}?${query}`, name: decodeName(match[2]) }
+  return { storage: match[1] + query, name: decodeName(match[2]) }
 }
 
 function decodeName(text: string): string {

@@ -165,7 +165,7 @@ async function merge(
     const header = await mergeLtx(
       paths.map((path) => readFileBody(path)),
       (bytes) => {
-        pieces.push(bytes.slice())
+        pieces.push(Buffer.from(bytes))
         waiting += bytes.length
       },
       { drain: () => (waiting >= DRAIN_BYTES ? drain() : undefined) },
