@@ -7,7 +7,6 @@ import type { Remote } from '../remote.js'
 import { planRestore, restorablePoints } from '../restore/plan.js'
 import { restore } from '../restore/restore.js'
 import { HEAD_SIZE, readHead, replicaHead, writeHead } from './head.js'
-import { emptyFolder } from './staging.js'
 import { type ReplicaState, writeState } from './state.js'
 
 /** What SQLite would take for a part of a database at this path. */
@@ -38,7 +37,6 @@ export async function bootstrap(
   const txid = restorablePoints(inventory).at(-1) ?? inventory.newest
   const plan = planRestore(inventory, txid, remote.name)
   const incoming = join(folder, 'incoming')
-  await emptyFolder(incoming)
   const fresh = join(incoming, 'replica.db')
   const restored = await restore(remote, plan, { target: fresh, force: false, integrityCheck: 'full', signal })
   const { pageSize, checksum, timestamp, size } = restored

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import { type FileHandle, open, stat, unlink } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { databaseError, isBusy } from '../database/connection.js'
 import { messageOf, WalrustError } from '../errors.js'
 import { diskError, syncFolder } from '../fs/durable.js'
@@ -37,12 +37,14 @@ interface FileIdentity {
  *
  * A change is one transaction for everybody who reads the file with SQLite: it is made under SQLite's exclusive lock,
  * behind a rollback journal, and its commit is the removal of that journal. States a kill can leave:
- * - a journal under a temporary name (thrown away at the next start), file untouched
+ * - a journal among the incoming files (thrown away at the next start), file untouched
  * - a journal in place, file in any state between: the next to open it, reader or we, puts everything back
  * - no journal, file changed: the change counter is the new state's
  */
 export class ReplicaFile {
   readonly #path: string
+  /** Folder for what is in the making, on the same file system. */
+  readonly #incoming: string
   readonly #handle: FileHandle
   readonly #db: Database.Database
   readonly #identity: FileIdentity
@@ -51,12 +53,14 @@ export class ReplicaFile {
 
   private constructor(
     path: string,
+    incoming: string,
     handle: FileHandle,
     db: Database.Database,
     identity: FileIdentity,
     point: ReplicaPoint,
   ) {
     this.#path = path
+    this.#incoming = incoming
     this.#handle = handle
     this.#db = db
     this.#identity = identity
@@ -70,15 +74,16 @@ export class ReplicaFile {
    * Errors: `E_NOT_REPLICA` if it is anything else, `E_DATABASE_…`.
    *
    * @param path with symbolic links resolved
+   * @param incoming empty folder for what is in the making, on the same file system
    */
-  static async open(path: string, state: ReplicaState): Promise<ReplicaFile> {
+  static async open(path: string, incoming: string, state: ReplicaState): Promise<ReplicaFile> {
     // Before the connection, closed after it: see above.
     const handle = await open(path, 'r+')
     let db: Database.Database | undefined
     try {
       db = connect(path)
       const { dev, ino, mode } = await handle.stat()
-      const file = new ReplicaFile(path, handle, db, { dev, ino, mode: mode & 0o777 }, state.at)
+      const file = new ReplicaFile(path, incoming, handle, db, { dev, ino, mode: mode & 0o777 }, state.at)
       await file.#load(state)
       return file
     } catch (error) {
@@ -232,7 +237,9 @@ export class ReplicaFile {
   async #journal(changed: PageSet): Promise<Uint8Array> {
     const { pageSize, commit, head } = this.#point
     let first: Uint8Array | undefined
-    const journal = await RollbackJournal.create(`${this.#path}-journal`, pageSize, commit, this.#identity.mode)
+    const path = `${this.#path}-journal`
+    const temporary = join(this.#incoming, 'journal')
+    const journal = await RollbackJournal.create(path, temporary, pageSize, commit, this.#identity.mode)
     try {
       await readPages(this.#handle, pageSize, this.#overwritten(changed), (page, bytes) => {
         const wait = journal.add(page, bytes)

@@ -359,11 +359,13 @@ async function openFile(
       database: path,
     })
   }
+  const incoming = join(folder, 'incoming')
+  await emptyFolder(incoming)
   if (!existsSync(path)) {
     await bootstrap(remote, path, folder, known !== undefined, signal)
     const state = await readState(statePath)
     if (!state) throw new WalrustError('E_STATE', `${statePath} was written and cannot be read`)
-    const file = await ReplicaFile.open(path, state)
+    const file = await ReplicaFile.open(path, incoming, state)
     log.info('made', { txid: file.point.txid, checksum: formatChecksum(file.point.checksum) })
     return file
   }
@@ -372,8 +374,7 @@ async function openFile(
       database: path,
     })
   }
-  await emptyFolder(join(folder, 'incoming'))
-  const file = await ReplicaFile.open(path, known)
+  const file = await ReplicaFile.open(path, incoming, known)
   log.info('resumed', { txid: file.point.txid, checksum: formatChecksum(file.point.checksum) })
   return file
 }

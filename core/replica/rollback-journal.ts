@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder, temporaryName } from '../fs/durable.js'
+import { syncFolder } from '../fs/durable.js'
 
 /** Offsets in a journal's header, which fills a sector. Source: the SQLite file format document, section 3. */
 const HEADER = { magic: 0, records: 8, nonce: 12, pages: 16, sector: 20, pageSize: 24 } as const
@@ -44,11 +44,17 @@ export class RollbackJournal {
 
   /**
    * @param path where it will lie
+   * @param temporary where it lies until then, on the same file system
    * @param pages size of the database before the change
    * @param mode permissions, those of the database: whoever may change that may have to roll back
    */
-  static async create(path: string, pageSize: number, pages: number, mode: number): Promise<RollbackJournal> {
-    const temporary = temporaryName(path)
+  static async create(
+    path: string,
+    temporary: string,
+    pageSize: number,
+    pages: number,
+    mode: number,
+  ): Promise<RollbackJournal> {
     const handle = await open(temporary, 'wx', 0o600)
     try {
       await handle.chmod(mode)

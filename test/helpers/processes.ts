@@ -106,9 +106,9 @@ export class HelperProcess<T> {
   output = ''
   readonly #exit: Promise<unknown>
 
-  constructor(name: 'writer' | 'truncator', options: object) {
+  constructor(name: 'writer' | 'truncator' | 'bank' | 'auditor', options: object) {
     const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url))
-    this.child = spawn(process.execPath, [file, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    this.child = spawn(process.execPath, [file, JSON.stringify(options)], { stdio: ['pipe', 'pipe', 'inherit'] })
     this.child.stdout?.on('data', (data: Buffer) => (this.output += data.toString()))
     this.#exit = once(this.child, 'close')
   }
@@ -116,6 +116,12 @@ export class HelperProcess<T> {
   async report(): Promise<T> {
     await this.#exit
     return JSON.parse(this.output.trim().split('\n').at(-1) ?? '') as T
+  }
+
+  /** Ends the input of a helper that goes on until then. */
+  async end(): Promise<T> {
+    this.child.stdin?.end()
+    return await this.report()
   }
 
   async kill(): Promise<void> {
