@@ -25,8 +25,13 @@ export class WalrustProcess {
   }> = []
   readonly #exit: Promise<number>
 
-  constructor(args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
-    this.child = spawn(process.execPath, [CLI, '--log-format', 'json', ...args], {
+  /** @param options `through`: a command that runs the one that follows it, such as a shell with `exec "$@"` */
+  constructor(
+    args: readonly string[],
+    options: { env?: NodeJS.ProcessEnv; cwd?: string; through?: readonly string[] } = {},
+  ) {
+    const [command, ...rest] = [...(options.through ?? []), process.execPath, CLI, '--log-format', 'json', ...args]
+    this.child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },
       cwd: options.cwd,
