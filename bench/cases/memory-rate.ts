@@ -1,38 +1,26 @@
-import { join } from 'node:path'
-import { type Case, median, round } from '../harness/case.js'
-import { filePlace, firstFile, prove, write } from '../harness/scene.js'
+import { type Case, type Row, round } from '../harness/case.js'
+import { kinds, medians, runWriter } from '../harness/run.js'
 import { shippers } from '../harness/shippers.js'
-import { prepare } from '../harness/writer.js'
 
 const RATES = [100, 1000, 6700]
 
 export default {
   title: 'memory by write rate',
-  about: 'Peak resident memory of the shipper beside a writer on a 50 MB database, local storage, defaults.',
-  goal: '70 MB or less at every rate, flat within 5 MB',
-  async run({ runs, quick, peers, folder, say }) {
-    const rows = []
-    for (const shipper of shippers(peers)) {
-      for (const rate of RATES) {
-        const peaks: number[] = []
-        const cpu: number[] = []
-        for (let i = 0; i < runs; i++) {
-          const at = folder()
-          const path = join(at, 'app.db')
-          const place = filePlace(at, 'backups')
-          prepare(path, 50e6)
-          const shipping = shipper.start([path], place)
-          await firstFile(place.path, shipping)
-          const report = await write({ path, rate, seconds: quick ? 5 : 20 })
-          const { peakMB, cpu: seconds } = shipping.usage
-          await shipping.stop()
-          await prove(shipper, path, 'app', place)
-          peaks.push(peakMB)
-          cpu.push((seconds / report.seconds) * 100)
-          say(`${shipper.name} ${rate}/s: ${peakMB.toFixed(1)} MB, ${report.commits} commits`)
+  about: 'Peak resident memory (MiB) of the shipper beside a writer on a 50 MB database, with its defaults.',
+  goal: 'local storage 70 or less, flat within 5; S3 not above the peer in the same run',
+  async run(bench) {
+    const rows: Row[] = []
+    for (const kind of kinds()) {
+      for (const shipper of shippers(bench.peers)) {
+        for (const rate of RATES) {
+          const figures = await medians(bench.runs, async () => {
+            const { usage, report } = await runWriter(bench, shipper, { kind, rate, seconds: bench.quick ? 5 : 20 })
+            const cpu = round((usage.cpu / report.seconds) * 100)
+            bench.say(`${shipper.name} ${kind} ${rate}/s: ${usage.peakMiB.toFixed(1)} MiB, ${cpu} % CPU`)
+            return { 'peak MiB': round(usage.peakMiB), 'CPU %': cpu, 'commits/s': round(report.commits / report.seconds, 0) } // prettier-ignore
+          })
+          rows.push({ what: `${kind}, ${rate} commits/s`, who: shipper.name, figures })
         }
-        const figures = { 'peak MB': round(median(peaks)), 'CPU %': round(median(cpu)) }
-        rows.push({ what: `${rate} commits/s`, who: shipper.name, figures })
       }
     }
     return rows

@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs'
 
 /** What the kernel says of a process. */
 export interface Usage {
-  /** Most memory it ever had resident, MB of 10^6 bytes. */
-  peakMB: number
-  residentMB: number
+  /** Most memory it ever had resident, MiB. */
+  peakMiB: number
+  residentMiB: number
   /** Seconds of processor time, user and system. */
   cpu: number
   /** Bytes that went through its read and write calls. */
@@ -26,8 +26,8 @@ export function usageOf(pid: number): Usage {
   // The name in brackets may hold spaces; utime and stime are the 12th and 13th fields behind it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return {
-    peakMB: (field(status, 'VmHWM') * KIB) / 1e6,
-    residentMB: (field(status, 'VmRSS') * KIB) / 1e6,
+    peakMiB: (field(status, 'VmHWM') * KIB) / 2 ** 20,
+    residentMiB: (field(status, 'VmRSS') * KIB) / 2 ** 20,
     cpu: (Number(fields[11]) + Number(fields[12])) / TICKS,
     read: field(io, 'rchar'),
     written: field(io, 'wchar'),
@@ -71,14 +71,14 @@ export async function run(
   command: string,
   args: readonly string[],
   env?: NodeJS.ProcessEnv,
-): Promise<{ output: string; seconds: number; peakMB: number }> {
+): Promise<{ output: string; seconds: number; peakMiB: number }> {
   const start = performance.now()
   const child = new Measured(command, args, env)
-  let peakMB = 0
+  let peakMiB = 0
   // The kernel forgets a process when it has ended, so its peak is asked for all the time.
   const timer = setInterval(() => {
     try {
-      peakMB = Math.max(peakMB, child.usage.peakMB)
+      peakMiB = Math.max(peakMiB, child.usage.peakMiB)
     } catch {
       // It has just ended.
     }
@@ -86,5 +86,5 @@ export async function run(
   const code = await child.exit
   clearInterval(timer)
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${child.output}${child.log}`)
-  return { output: child.output, seconds: (performance.now() - start) / 1000, peakMB }
+  return { output: child.output, seconds: (performance.now() - start) / 1000, peakMiB }
 }

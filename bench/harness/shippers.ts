@@ -66,7 +66,9 @@ export function litestream(): Shipper | undefined {
     name: `Litestream ${version}`,
     start(databases, place, { interval } = {}) {
       const config = join(folderFor(databases[0]), 'litestream.yml')
-      const dbs = databases.map((path) => ({ path, replica: replica(path, place, interval) }))
+      // Litestream looks at the WAL at one interval and uploads at another.
+      const monitor = interval === undefined ? {} : { 'monitor-interval': `${interval}ms` }
+      const dbs = databases.map((path) => ({ path, ...monitor, replica: replica(path, place, interval) }))
       // JSON is YAML.
       writeFileSync(config, JSON.stringify({ logging: { level: 'error' }, dbs }))
       return new Measured(program, ['replicate', '-config', config], place.server?.env)

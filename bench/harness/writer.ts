@@ -16,6 +16,8 @@ export interface WriterOptions {
   bytes?: number
   /** How many old rows each commit changes as well, at random. */
   updates?: number
+  /** Milliseconds between two commits, instead of a rate. */
+  pace?: number
   /** Where the moments of all commits go: 64-bit floats, milliseconds since the epoch. */
   times?: string
 }
@@ -61,13 +63,14 @@ const WORDS = 'order customer paid pending total street amount invoice shipped r
 export function ordinaryRow(bytes: number): string {
   let text = ''
   while (text.length < bytes) {
-    text += `${WORDS[Math.floor(Math.random() * WORDS.length)]}=${Math.random().toString(36).slice(2, 10)};`
+    text += `${WORDS[Math.floor(Math.random() * WORDS.length)]}=${Math.floor(Math.random() * 100_000)};`
   }
   return text.slice(0, bytes)
 }
 
 async function main(options: WriterOptions): Promise<WriterReport> {
-  const { rate, bytes = 300, updates = 0 } = options
+  const { bytes = 300, updates = 0, pace } = options
+  const rate = pace === undefined ? options.rate : 1000 / pace
   const db = new Database(options.path, { timeout: 30_000 })
   db.pragma('synchronous = NORMAL')
   const insert = db.prepare('INSERT INTO rows(body) VALUES (?)')

@@ -1,0 +1,77 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Place } from './shippers.js'
+
+const TOOLS = fileURLToPath(new URL('../../../.tmp/tools/bin', import.meta.url))
+const KEYS = { access: 'walrust-bench', secret: 'walrust-bench-secret' }
+
+/** A versitygw on loopback, over a folder: the same server for everybody, whose objects can be watched as files. */
+export class S3Server {
+  readonly bucket = 'bench'
+
+  private constructor(
+    readonly folder: string,
+    readonly endpoint: string,
+    readonly child: ChildProcess,
+  ) {}
+
+  static get available(): boolean {
+    return existsSync(program())
+  }
+
+  static async start(folder: string): Promise<S3Server> {
+    mkdirSync(join(folder, 'bench'), { recursive: true })
+    const port = await freePort()
+    const args = ['--access', KEYS.access, '--secret', KEYS.secret, '--port', `127.0.0.1:${port}`, '--quiet']
+    const child = spawn(program(), [...args, 'posix', folder], { stdio: 'ignore' })
+    const server = new S3Server(folder, `http://127.0.0.1:${port}`, child)
+    for (let i = 0; ; i++) {
+      const answer = await fetch(server.endpoint).catch(() => undefined)
+      if (answer) return server
+      if (i > 200 || child.exitCode !== null) throw new Error('versitygw did not start')
+      await sleep(50)
+    }
+  }
+
+  /** A prefix in the bucket. */
+  place(path: string): Place {
+    const env = {
+      AWS_ACCESS_KEY_ID: KEYS.access,
+      AWS_SECRET_ACCESS_KEY: KEYS.secret,
+      AWS_REGION: 'us-east-1',
+      AWS_ENDPOINT_URL_S3: this.endpoint,
+    }
+    return { kind: 's3', path, server: { endpoint: this.endpoint, bucket: this.bucket, env } }
+  }
+
+  /** Where the objects below a prefix lie as files. */
+  files(path: string): string {
+    const folder = join(this.folder, this.bucket, path)
+    mkdirSync(folder, { recursive: true })
+    return folder
+  }
+
+  async stop(): Promise<void> {
+    this.child.kill('SIGKILL')
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit')
+  }
+}
+
+function program(): string {
+  return process.env.WALRUST_VERSITYGW ?? join(TOOLS, 'versitygw')
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
