@@ -26,8 +26,10 @@ import { WalWatcher } from './wal/watcher.js'
 
 /** How often a busy database is looked at, in milliseconds: reaction to a foreign checkpoint that waits for us. */
 const TICK = 2
-/** So long after the last commit the database counts as busy. */
+/** So long after the last commit the database counts as busy, while there is something to be done about its WAL. */
 const BUSY = 2000
+/** The same when there is nothing to be done: file events tell of the next commit. */
+const CALM = 8
 /** How often one is looked at that does not come to rest, because somebody else's reader is in the way. */
 const SLOW_TICK = 250
 /** An unavailable database is looked for after this long, doubling up to the longest. */
@@ -530,7 +532,9 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   async #sleep(): Promise<void> {
     const since = performance.now() - this.#lastFresh
     const settled = this.#checkpointer?.settled ?? true
-    if (since < BUSY && !(settled && since > TICK * 5)) {
+    // With the pin at the end nobody waits for us, and the next commit is an event.
+    const calm = settled || this.#follower?.pinAtEnd === true
+    if (since < (calm ? CALM : BUSY)) {
       await this.#wake.wait(TICK)
       return
     }
@@ -542,7 +546,8 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     const before = this.end
     await this.#look()
     if (comparePositions(before, this.end) !== 0) return
-    const wait = settled ? (this.#checkpointer?.wait ?? Infinity) : SLOW_TICK
+    const due = this.#checkpointer?.wait ?? Infinity
+    const wait = settled ? due : Math.min(due, SLOW_TICK)
     if (wait === Infinity) this.#follower?.rest()
     const woken = await this.#wake.wait(wait === Infinity ? undefined : wait)
     this.#watcher.disarm()

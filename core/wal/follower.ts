@@ -113,6 +113,11 @@ export class Follower {
     return this.#pins.mayBeZero && this.#state.log > this.#state.checkpointed
   }
 
+  /** Whether the pin is known to hold up nobody: it stands at the end of what is in the WAL. */
+  get pinAtEnd(): boolean {
+    return this.#pins.least >= this.#state.log
+  }
+
   /** The connection in no transaction: for checkpoints. */
   get idle(): Connection {
     return this.#pins.idle

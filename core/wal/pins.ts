@@ -36,6 +36,11 @@ export class Pins {
     return this.#bound
   }
 
+  /** The mark of the held pin is at this frame or beyond it. */
+  get least(): number {
+    return this.#least
+  }
+
   /** Whether the pin may be lock 0, under which nobody can backfill. */
   get mayBeZero(): boolean {
     return this.#mayBeZero

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { checksum, contents, createDatabase, sql, useFolder } from '../helpers/databases.js'
@@ -142,10 +142,12 @@ describe('what happens while nobody watches', function () {
     reader.close()
     // What the disk had when the power went: the database as it is, and the WAL without its last pages.
     const files = [db(), `${db()}-wal`].map((path) => readFileSync(path))
+    // Behind the last frame there may be older ones, if the WAL was restarted on the way.
+    const [{ log }] = app.pragma('wal_checkpoint(NOOP)') as Array<{ log: number }>
     app.close()
     writeFileSync(db(), files[0])
     writeFileSync(`${db()}-wal`, files[1])
-    truncateSync(`${db()}-wal`, statSync(`${db()}-wal`).size - 100 * 4120 - 1000)
+    truncateSync(`${db()}-wal`, 32 + (log - 100) * 4120 - 1000)
     const again = new Database(db())
     again.pragma('wal_autocheckpoint = 0')
     assert.ok(contents(db()).rows.length < shipped.rows.length)
