@@ -1,0 +1,58 @@
+/**
+ * Runs random worlds until the time is over: `npm run campaign -- --minutes 10 --seed 1`. One seed alone, with what
+ * happened: `npm run campaign -- --only 4711`.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type ProgrammeReport, runProgramme } from './programme.js'
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '5' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    only: { type: 'string' },
+    length: { type: 'string', default: '60' },
+    sabotage: { type: 'string' },
+  },
+})
+
+const length = Number(values.length)
+const failed: number[] = []
+const sum = { seeds: 0, steps: 0, commits: 0, kills: 0, restores: 0 }
+const events = new Map<string, number>()
+
+function count(report: ProgrammeReport): void {
+  sum.seeds++
+  sum.steps += report.steps
+  sum.commits += report.commits
+  sum.kills += report.kills
+  sum.restores += report.restores
+  for (const [event, times] of report.events) events.set(event, (events.get(event) ?? 0) + times)
+}
+
+async function run(seed: number): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'walrust-campaign-'))
+  try {
+    count(await runProgramme({ seed, folder, length, sabotage: values.sabotage }))
+  } catch (error) {
+    failed.push(seed)
+    const { trace = [] } = error as { trace?: readonly string[] }
+    const shown = values.only === undefined ? trace.slice(-25) : trace
+    process.stdout.write(`\nseed ${seed}: ${(error as Error).stack}\n${shown.join('\n')}\n`)
+    process.stdout.write(`again: npm run campaign -- --only ${seed} --length ${length}\n`)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const start = performance.now()
+const end = start + Number(values.minutes) * 60_000
+if (values.only !== undefined) await run(Number(values.only))
+else for (let seed = Number(values.seed); performance.now() < end; seed++) await run(seed)
+const seconds = Math.round((performance.now() - start) / 1000)
+process.stdout.write(
+  `${JSON.stringify({ first: values.seed, seconds, ...sum, failed, events: Object.fromEntries(events) })}\n`,
+)
+process.exitCode = failed.length > 0 ? 1 : 0

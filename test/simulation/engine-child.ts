@@ -1,0 +1,144 @@
+/**
+ * The engine under test as a process of its own: `node engine-child.js '{"path": …}'`. Its clock is virtual, its steps
+ * on files and its requests are numbered, and it does nothing without being told to.
+ */
+import { VirtualClock } from './clock.js'
+import type { Command, Ended, EngineOptions, Reply, Said } from './protocol.js'
+import './real-fs.js'
+import { die, Steps } from './steps.js'
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import type { Answer, Network } from './sim-store.js'
+import type { WalrustError } from '../../core/errors.js'
+
+const options = JSON.parse(process.argv[2] ?? '{}') as EngineOptions
+const clock = new VirtualClock()
+const steps = new Steps()
+
+/** Listeners for changes of the WAL, each told once. */
+const watchers = new Set<() => void>()
+fs.watch = ((_path: string, _options: unknown, listener: () => void) => {
+  watchers.add(listener)
+  return { on: () => undefined, close: () => watchers.delete(listener) }
+}) as unknown as typeof fs.watch
+syncBuiltinESMExports()
+clock.install()
+clock.jump(options.clock)
+await steps.install()
+
+/** Answers that were given beforehand, and requests that wait. */
+let answers: Answer[] = []
+let delay = 0
+let held: Array<() => void> = []
+const network: Network = {
+  request: (operation, key) =>
+    steps
+      .run(async () => {
+        await Promise.resolve()
+        say('debug', 'request', { operation, key })
+      })
+      .then(async () => {
+        const answer = answers.shift() ?? 'go'
+        if (delay > 0) await new Promise<void>((resolve) => setTimeout(resolve, delay))
+        if (answer !== 'hold') return answer
+        await new Promise<void>((resolve) => held.push(resolve))
+        return 'go'
+      }),
+  die,
+}
+
+function say(level: string, message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  process.send?.({ level, message, fields } satisfies Said)
+}
+
+const [{ Engine }, { Host }, { DEFAULT_SETTINGS }, { shadowWal }, { simStorage }, { plant }] = await Promise.all([
+  import('../../core/engine.js'),
+  import('../../core/host.js'),
+  import('../../core/settings.js'),
+  import('../../plugins/shadow-wal/index.js'),
+  import('./sim-store.js'),
+  import('./sabotage.js'),
+  // What is loaded on demand would otherwise be loaded at a moment that nobody can number.
+  import('../../core/retry.js'),
+])
+
+const log = {
+  debug: (message: string, fields?: object) => say('debug', message, { ...fields }),
+  info: (message: string, fields?: object) => say('info', message, { ...fields }),
+  warn: (message: string, fields?: object) => say('warn', message, { ...fields }),
+  error: (message: string, fields?: object) => say('error', message, { ...fields }),
+}
+const host = new Host(log)
+host.use(simStorage(network, options.metadata))
+if (options.shadow) host.use(shadowWal())
+if (options.sabotage !== undefined) await plant(options.sabotage, host)
+host.hooks.notify.tap('simulation', (event) => say('event', event.event, { ...event }))
+const engine = new Engine({ host, log, uploadConcurrency: 4 })
+const settings = { ...DEFAULT_SETTINGS, adopt: options.adopt }
+for (const [name, values] of Object.entries(options.settings)) {
+  const before = settings[name as keyof typeof settings] as object
+  Object.assign(settings, { [name]: { ...before, ...(values as object) } })
+}
+
+let tokens = 0
+let ended: Ended[] = []
+
+/** Something that goes on while other commands are taken. */
+function begin(work: Promise<unknown>): void {
+  const token = ++tokens
+  work.then(
+    () => ended.push({ token }),
+    (error: unknown) => {
+      const { code, message } = error as Partial<WalrustError>
+      ended.push({ token, error: { code: code ?? 'none', message: message ?? String(error) } })
+    },
+  )
+}
+
+async function start(): Promise<void> {
+  const store = await host.store(`sim://${options.storage}`)
+  await engine.add({ name: 'app', path: options.path, stores: [store], settings })
+}
+
+async function close(): Promise<void> {
+  const [unshipped] = await engine.close(1000)
+  await host.stop()
+  if (unshipped) throw unshipped
+}
+
+async function obey(command: Command): Promise<void> {
+  if (command.do === 'start') begin(start())
+  if (command.do === 'advance') await clock.advance(command.milliseconds, () => steps.settle())
+  if (command.do === 'poke') for (const listener of [...watchers]) listener()
+  if (command.do === 'flush') begin(engine.flush())
+  if (command.do === 'snapshot') begin(engine.snapshot('app'))
+  if (command.do === 'close') begin(close())
+  if (command.do === 'jump') clock.jump(command.milliseconds)
+  if (command.do === 'answers') [answers, delay] = [[...command.answers], command.delay]
+  if (command.do === 'let-go') for (const go of held.splice(0)) go()
+  if (command.do === 'kill-in') steps.killIn(command.steps)
+  if (command.do === 'hold-in') steps.holdIn(command.steps)
+  if (command.do === 'release') steps.release()
+  await steps.settle()
+}
+
+process.on('message', ({ id, command }: { id: number; command: Command }) => {
+  void obey(command).then(() => {
+    const [status] = engine.status()
+    const reply: Reply = {
+      id,
+      token: tokens,
+      ended: ended.splice(0),
+      holding: steps.holding,
+      waiting: held.length,
+      time: clock.now,
+      steps: steps.count,
+      state: status?.state ?? 'none',
+      error: status?.error,
+      memory: process.memoryUsage.rss(),
+    }
+    process.send?.(reply)
+  })
+})
+process.on('disconnect', () => process.exit(0))
+process.send?.({ level: 'info', message: 'ready', fields: {} } satisfies Said)

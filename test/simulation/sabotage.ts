@@ -1,0 +1,86 @@
+/**
+ * Defects that are planted on purpose, to see that the checks of the simulation find them. Each is of a kind that has
+ * cost somebody data; none of them is in the product.
+ */
+import type { Host } from '../../core/host.js'
+import { SimStore } from './sim-store.js'
+
+export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | void>> = {
+  /** A file without one of the pages that changed. */
+  'drop-page': (host) => {
+    host.hooks.encode.tap({ name: 'sabotage', stage: -200 }, (request) => {
+      if (request.header.minTxid < 3) return request
+      let dropped = false
+      const keep = () => dropped || !(dropped = true)
+      return { ...request, pages: request.pages.filter(keep) }
+    })
+  },
+  /** Storage says that it has stored what it throws away. */
+  'lying-storage': () => {
+    const real = SimStore.prototype.put
+    let puts = 0
+    SimStore.prototype.put = function (key, body, options) {
+      if (++puts % 4 !== 0) return real.call(this, key, body, options)
+      return Promise.resolve({ key, size: 0, timestamp: Date.now() })
+    }
+  },
+  /** Objects are replaced though they are there. */
+  'overwriting-storage': () => {
+    const real = SimStore.prototype.put
+    SimStore.prototype.put = function (key, body, options) {
+      return real.call(this, key, body, { ...options, ifAbsent: false })
+    }
+  },
+  /** Half a transaction is taken for a whole one: the end of the WAL is read one frame too early. */
+  'half-transaction': async () => {
+    const { Connection } = await import('../../core/database/connection.js')
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its connection below
+    const real = Connection.prototype.state
+    Connection.prototype.state = function () {
+      const { log, checkpointed } = real.call(this)
+      return { log: log > checkpointed + 1 ? log - 1 : log, checkpointed }
+    }
+  },
+  /** No pin is held, and what was missed meanwhile is taken for nothing. */
+  'no-pins': async () => {
+    const { Connection } = await import('../../core/database/connection.js')
+    const { Follower } = await import('../../core/wal/follower.js')
+    const { Generation } = await import('../../core/wal/generation.js')
+    Connection.prototype.pin = () => undefined
+    Connection.prototype.unpin = () => undefined
+    Object.defineProperty(Follower.prototype, 'isOverwritten', { value: () => false })
+    void Generation
+  },
+  /** The database is written to. */
+  'own-table': async (host) => {
+    const { default: Database } = await import('better-sqlite3')
+    host.hooks.encode.tap('sabotage', (request) => {
+      const db = new Database(request.database.path)
+      db.exec('CREATE TABLE IF NOT EXISTS _walrust(x)')
+      db.close()
+      return request
+    })
+  },
+  /** A file that a restore point needs is deleted. */
+  'greedy-retention': (host) => {
+    host.hooks.upload.tapPromise({ name: 'sabotage', stage: -200 }, async (request) => {
+      const { level, minTxid } = request.file
+      if (level === 0 && minTxid === 6) await request.store.delete([request.key.replaceAll('6', '4')])
+      return undefined
+    })
+  },
+  /** Every file leaves something behind in memory. */
+  leak: (host) => {
+    const kept: Buffer[] = []
+    host.hooks.encode.tap('sabotage', (request) => {
+      kept.push(Buffer.alloc(16 * 1024 * 1024, 1))
+      return request
+    })
+  },
+}
+
+export async function plant(name: string, host: Host): Promise<void> {
+  const defect = DEFECTS[name]
+  if (!defect) throw new Error(`no defect is called ${name}`)
+  await defect(host)
+}

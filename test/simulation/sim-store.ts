@@ -1,0 +1,175 @@
+import { dirname, join } from 'node:path'
+import {
+  type GetOptions,
+  type ListOptions,
+  type ObjectBody,
+  type ObjectInfo,
+  type ObjectStore,
+  type Plugin,
+  type PutOptions,
+  type StoreCapabilities,
+  StoreError,
+  WalrustError,
+} from '../../core/index.js'
+import { realFs } from './real-fs.js'
+
+/**
+ * What becomes of one request.
+ * - `go`: it is done · `fail`: nothing is done · `lost`: it is done, and the answer is lost
+ * - `throttle`: refused for now · `hold`: it waits until it is let go on
+ * - `die-before`, `die-after`: the client is killed before or after it was done, without an answer
+ */
+export type Answer = 'go' | 'fail' | 'lost' | 'throttle' | 'hold' | 'die-before' | 'die-after'
+
+/** Decides about requests, in the order in which they come. */
+export interface Network {
+  /** Resolves when the request may go on, and with what becomes of it. */
+  request(operation: string, key: string): Promise<Answer>
+  die(): never
+}
+
+/** Everything goes, at once. */
+export const QUIET_NETWORK: Network = {
+  request: () => Promise.resolve('go'),
+  die: () => {
+    throw new Error('nobody asked for that')
+  },
+}
+
+// What the store does is not a step of its client.
+const { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync, rmSync } = realFs
+
+/** Objects in a folder, each in one file with its metadata before it, behind a network that does what it is told. */
+export class SimStore implements ObjectStore {
+  readonly keyStyle = 'flat'
+  readonly url: string
+  readonly capabilities: StoreCapabilities
+
+  constructor(
+    readonly folder: string,
+    readonly network: Network,
+    metadata: boolean,
+  ) {
+    this.url = `sim://${folder}`
+    this.capabilities = {
+      createIfAbsent: true,
+      replaceIfMatch: true,
+      metadata,
+      streamedMetadata: false,
+      listMetadata: false,
+      verifiesSha256: false,
+    }
+  }
+
+  async put(key: string, body: () => ObjectBody, options: PutOptions = {}): Promise<ObjectInfo> {
+    const parts: Buffer[] = []
+    for await (const piece of body()) parts.push(Buffer.from(piece))
+    return await this.#request('put', key, options.signal, () => {
+      const present = this.#read(key)
+      const refused =
+        options.ifMatch === undefined ? options.ifAbsent && present : present?.info.etag !== options.ifMatch
+      if (refused) throw new WalrustError('E_OBJECT_EXISTS', `${key} is in ${this.url} already`, { storage: this.url })
+      const bytes = Buffer.concat(parts)
+      const info: ObjectInfo = {
+        key,
+        size: bytes.length,
+        timestamp: options.timestamp ?? Date.now(),
+        etag: String(Number(present?.info.etag ?? 0) + 1),
+        metadata: this.capabilities.metadata ? options.metadata : undefined,
+      }
+      const path = join(this.folder, encodeURIComponent(key))
+      mkdirSync(dirname(path), { recursive: true })
+      writeFileSync(`${path}.tmp`, Buffer.concat([Buffer.from(`${JSON.stringify(info)}\n`), bytes]))
+      renameSync(`${path}.tmp`, path)
+      return info
+    })
+  }
+
+  async get(
+    key: string,
+    { range, signal }: GetOptions = {},
+  ): Promise<{ info: ObjectInfo; body: ObjectBody } | undefined> {
+    return await this.#request('get', key, signal, () => {
+      const found = this.#read(key)
+      return found && { info: found.info, body: once(found.bytes.subarray(range?.start, range?.end)) }
+    })
+  }
+
+  async head(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<ObjectInfo | undefined> {
+    return await this.#request('head', key, signal, () => this.#read(key)?.info)
+  }
+
+  async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
+    let cut = false
+    const keys = await this.#request('list', prefix, signal, () => this.keys(prefix, after)).catch((error: unknown) => {
+      if (!(error instanceof StoreError)) throw error
+      // A listing that fails has got half way.
+      cut = true
+      return this.keys(prefix, after)
+    })
+    for (const [index, key] of keys.entries()) {
+      if (cut && index >= keys.length >> 1) break
+      const found = this.#read(key)
+      if (found) yield found.info
+    }
+    if (cut) throw new StoreError('transient', 'the listing broke off')
+  }
+
+  async delete(keys: readonly string[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    for (const key of keys) {
+      await this.#request('delete', key, signal, () =>
+        rmSync(join(this.folder, encodeURIComponent(key)), { force: true }),
+      )
+    }
+  }
+
+  /** Keys that begin with a prefix, in their order. */
+  keys(prefix: string, after = ''): string[] {
+    if (!existsSync(this.folder)) return []
+    const keys = readdirSync(this.folder).filter((name) => !name.endsWith('.tmp'))
+    return keys
+      .map((name) => decodeURIComponent(name))
+      .filter((key) => key.startsWith(prefix) && key > after)
+      .sort()
+  }
+
+  #read(key: string): { info: ObjectInfo; bytes: Buffer } | undefined {
+    const path = join(this.folder, encodeURIComponent(key))
+    if (!existsSync(path)) return undefined
+    const content = readFileSync(path)
+    const end = content.indexOf(0x0a)
+    return { info: JSON.parse(content.toString('utf8', 0, end)) as ObjectInfo, bytes: content.subarray(end + 1) }
+  }
+
+  async #request<T>(operation: string, key: string, signal: AbortSignal | undefined, work: () => T): Promise<T> {
+    const answer = await Promise.race([this.network.request(operation, key), aborted(signal)])
+    if (answer === 'die-before') this.network.die()
+    if (answer === 'fail') throw new StoreError('transient', `${operation} ${key}: connection refused`)
+    if (answer === 'throttle') throw new StoreError('throttled', `${operation} ${key}: slow down`, 500)
+    const result = work()
+    if (answer === 'die-after') this.network.die()
+    if (answer === 'lost') throw new StoreError('transient', `${operation} ${key}: connection reset`)
+    return result
+  }
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const fail = () => reject(signal?.reason as Error)
+    if (signal?.aborted) fail()
+    else signal?.addEventListener('abort', fail, { once: true })
+  })
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous, these bytes are there
+async function* once(bytes: Uint8Array): ObjectBody {
+  yield bytes
+}
+
+/** Registers `sim:` URLs. */
+export function simStorage(network: Network, metadata: boolean): Plugin {
+  return {
+    name: 'sim-storage',
+    apply: (host) => host.registerStorage('sim', ({ url }) => new SimStore(new URL(url).pathname, network, metadata)),
+  }
+}
