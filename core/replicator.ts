@@ -393,8 +393,9 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     else if (held) await held.trim(held.to)
     for (const shipper of this.#shippers) {
       const at = shipper.known?.at
-      // Either the position itself is in the WAL, or what was kept begins at or before it and continues there.
-      const kept = at && this.#held && comparePositions(this.#held.from, at) <= 0
+      // Either the position itself is in the WAL, or it lies in what was kept, and that continues there.
+      const kept =
+        at && this.#held && comparePositions(this.#held.from, at) <= 0 && comparePositions(at, this.#held.to) <= 0
       const found = at !== undefined && (isProved(at) || kept === true)
       shipper.placed(found ? undefined : (lost ?? 'it could not be proved that the WAL continues where it was left'))
     }

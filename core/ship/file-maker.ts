@@ -96,9 +96,15 @@ export class FileMaker {
       codecs,
       gapStart: end.gapStart,
     }
+    try {
+      await this.#local.writePosition(position)
+    } catch (error) {
+      // The file is made anew, with whatever has come since; it was not uploaded.
+      await this.#local.spool.remove(file)
+      throw error
+    }
     const { table } = this.#local
     if (table) applyChecksums(table, pages)
-    await this.#local.writePosition(position)
     return { file, facts: factsOf(position) }
   }
 

@@ -56,9 +56,10 @@ export class LocalState {
     return join(this.folder, 'position.json')
   }
 
+  /** Moves the position, on disk first: what was not written is not acted upon. Errors: `E_DISK_FULL`, `E_STATE`. */
   async writePosition(position: Position): Promise<void> {
-    this.position = position
     await writePosition(this.#positionPath, position)
+    this.position = position
   }
 
   /** Makes the table durable. Errors: `E_DISK_FULL`, `E_STATE`. */

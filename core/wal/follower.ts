@@ -141,11 +141,15 @@ export class Follower {
     const { header, state } = this.#glance()
     this.#state = state
     if (!header || state.log === 0) return []
-    const mine = known.find(({ proof }) => proof && proof.salt1 === header.salt1 && proof.salt2 === header.salt2)
-    const generation = new Generation(mine?.at.generation ?? this.#nextSequence++, header)
+    // One generation can have been given two numbers, if it was lost sight of while a storage was away. The higher one
+    // counts, or what follows would seem to lie before a position that has it; under the lower one nothing is proved.
+    const mine = known.filter(({ proof }) => proof?.salt1 === header.salt1 && proof.salt2 === header.salt2)
+    const number = mine.reduce((most, { at }) => Math.max(most, at.generation), 0)
+    const generation = new Generation(number || this.#nextSequence++, header)
     await this.#scan(generation, state.log)
     this.#generation = generation
-    return known.filter(({ proof }) => proof && this.#proves(generation, proof)).map(({ at }) => at)
+    const proved = mine.filter(({ at, proof }) => at.generation === number && proof && this.#proves(generation, proof))
+    return proved.map(({ at }) => at)
   }
 
   /**

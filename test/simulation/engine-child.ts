@@ -29,7 +29,7 @@ await steps.install()
 /** Answers that were given beforehand, and requests that wait. */
 let answers: Answer[] = []
 let delay = 0
-let held: Array<() => void> = []
+const held: Array<() => void> = []
 const network: Network = {
   request: (operation, key) =>
     steps
@@ -81,7 +81,7 @@ for (const [name, values] of Object.entries(options.settings)) {
 }
 
 let tokens = 0
-let ended: Ended[] = []
+const ended: Ended[] = []
 
 /** Something that goes on while other commands are taken. */
 function begin(work: Promise<unknown>): void {
@@ -101,30 +101,43 @@ async function start(): Promise<void> {
 }
 
 async function close(): Promise<void> {
-  const [unshipped] = await engine.close(1000)
+  const unshipped = (await engine.close(1000)).at(0)
   await host.stop()
   if (unshipped) throw unshipped
 }
 
+/** What a command sets off; the answer is given when all of that is done or waits. */
+const DOING: { [K in Command['do']]: (command: Extract<Command, { do: K }>) => Promise<void> | void } = {
+  nothing: () => undefined,
+  start: () => begin(start()),
+  flush: () => begin(engine.flush()),
+  snapshot: () => begin(engine.get('app')?.snapshot() ?? Promise.resolve()),
+  close: () => begin(close()),
+  advance: ({ milliseconds }) => clock.advance(milliseconds, () => steps.settle()),
+  jump: ({ milliseconds }) => clock.jump(milliseconds),
+  poke: () => {
+    for (const listener of [...watchers]) listener()
+  },
+  answers: (command) => {
+    answers = [...command.answers]
+    delay = command.delay
+  },
+  'let-go': () => {
+    for (const go of held.splice(0)) go()
+  },
+  'kill-in': (command) => steps.killIn(command.steps),
+  'hold-in': (command) => steps.holdIn(command.steps),
+  release: () => steps.release(),
+}
+
 async function obey(command: Command): Promise<void> {
-  if (command.do === 'start') begin(start())
-  if (command.do === 'advance') await clock.advance(command.milliseconds, () => steps.settle())
-  if (command.do === 'poke') for (const listener of [...watchers]) listener()
-  if (command.do === 'flush') begin(engine.flush())
-  if (command.do === 'snapshot') begin(engine.snapshot('app'))
-  if (command.do === 'close') begin(close())
-  if (command.do === 'jump') clock.jump(command.milliseconds)
-  if (command.do === 'answers') [answers, delay] = [[...command.answers], command.delay]
-  if (command.do === 'let-go') for (const go of held.splice(0)) go()
-  if (command.do === 'kill-in') steps.killIn(command.steps)
-  if (command.do === 'hold-in') steps.holdIn(command.steps)
-  if (command.do === 'release') steps.release()
+  await (DOING[command.do] as (command: Command) => Promise<void> | void)(command)
   await steps.settle()
 }
 
 process.on('message', ({ id, command }: { id: number; command: Command }) => {
   void obey(command).then(() => {
-    const [status] = engine.status()
+    const status = engine.status().databases.at(0)
     const reply: Reply = {
       id,
       token: tokens,

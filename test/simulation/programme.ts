@@ -367,8 +367,9 @@ class Programme {
     world.trace.push(`power failure: ${kept} of ${log} frames left, ${checkpointed} of them in the database`)
     const shadow = join(world.stateFolder, 'shadow')
     for (const name of existsSync(shadow) ? readdirSync(shadow) : []) {
-      if (this.#random.chance(0.5)) rmSync(join(shadow, name))
-      else if (this.#random.chance(0.5)) damage(join(shadow, name), this.#random)
+      const left = this.#random.pick(['whole', 'damaged', 'gone'] as const)
+      if (left === 'gone') rmSync(join(shadow, name))
+      if (left === 'damaged') damage(join(shadow, name), this.#random)
     }
     await this.#do(this.#opening())
   }

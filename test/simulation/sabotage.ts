@@ -10,13 +10,13 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
   'drop-page': (host) => {
     host.hooks.encode.tap({ name: 'sabotage', stage: -200 }, (request) => {
       if (request.header.minTxid < 3) return request
-      let dropped = false
-      const keep = () => dropped || !(dropped = true)
-      return { ...request, pages: request.pages.filter(keep) }
+      let pages = 0
+      return { ...request, pages: request.pages.filter(() => pages++ > 0) }
     })
   },
   /** Storage says that it has stored what it throws away. */
   'lying-storage': () => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below
     const real = SimStore.prototype.put
     let puts = 0
     SimStore.prototype.put = function (key, body, options) {
@@ -26,6 +26,7 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
   },
   /** Objects are replaced though they are there. */
   'overwriting-storage': () => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below
     const real = SimStore.prototype.put
     SimStore.prototype.put = function (key, body, options) {
       return real.call(this, key, body, { ...options, ifAbsent: false })
@@ -45,11 +46,9 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
   'no-pins': async () => {
     const { Connection } = await import('../../core/database/connection.js')
     const { Follower } = await import('../../core/wal/follower.js')
-    const { Generation } = await import('../../core/wal/generation.js')
     Connection.prototype.pin = () => undefined
     Connection.prototype.unpin = () => undefined
     Object.defineProperty(Follower.prototype, 'isOverwritten', { value: () => false })
-    void Generation
   },
   /** The database is written to. */
   'own-table': async (host) => {
@@ -80,7 +79,6 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
 }
 
 export async function plant(name: string, host: Host): Promise<void> {
-  const defect = DEFECTS[name]
-  if (!defect) throw new Error(`no defect is called ${name}`)
-  await defect(host)
+  if (!Object.hasOwn(DEFECTS, name)) throw new Error(`no defect is called ${name}`)
+  await DEFECTS[name](host)
 }

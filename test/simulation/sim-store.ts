@@ -100,19 +100,19 @@ export class SimStore implements ObjectStore {
   }
 
   async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
-    let cut = false
+    const broken = { off: false }
     const keys = await this.#request('list', prefix, signal, () => this.keys(prefix, after)).catch((error: unknown) => {
       if (!(error instanceof StoreError)) throw error
       // A listing that fails has got half way.
-      cut = true
+      broken.off = true
       return this.keys(prefix, after)
     })
     for (const [index, key] of keys.entries()) {
-      if (cut && index >= keys.length >> 1) break
+      if (broken.off && index >= keys.length >> 1) break
       const found = this.#read(key)
       if (found) yield found.info
     }
-    if (cut) throw new StoreError('transient', 'the listing broke off')
+    if (broken.off) throw new StoreError('transient', 'the listing broke off')
   }
 
   async delete(keys: readonly string[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {

@@ -337,7 +337,9 @@ export class World {
           pageSize = header.pageSize
           image = resized(image, header.commit * pageSize)
         },
-        page: (page, bytes) => void image.set(bytes, (page - 1) * pageSize),
+        page: (page, bytes) => {
+          image.set(bytes, (page - 1) * pageSize)
+        },
       })
       const sum = createHash('sha256').update(image).digest('hex')
       this.oracle.restored(stored.maxTxid, sum, formatChecksum(header.post))
