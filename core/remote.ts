@@ -47,11 +47,20 @@ export class Remote {
 
   /** What is known of a file besides its bytes: from its metadata, its sidecar, and its own header for what they lack. */
   async facts(file: StoredFile, signal?: AbortSignal): Promise<FileFacts> {
+    return await this.completed(file, await this.recorded(file, signal), signal)
+  }
+
+  /** What was recorded of a file: its metadata or its sidecar, nothing of what it says itself. */
+  async recorded(file: StoredFile, signal?: AbortSignal): Promise<FileFacts> {
     const info = await this.#guarded('reading', () => this.store.head(file.key, { signal }))
     if (!info) throw this.#missing(file)
     const stored = fromMetadata(info.metadata)
     const sidecar = stored.sha256 ? undefined : await this.sidecar(file, signal)
-    const facts = { ...stored, ...sidecar }
+    return { ...stored, ...sidecar }
+  }
+
+  /** Recorded facts, with what the file itself says where they lack something. */
+  async completed(file: StoredFile, facts: FileFacts, signal?: AbortSignal): Promise<FileFacts> {
     if (facts.post !== 0n && facts.timestamp !== undefined) return facts
     if (facts.codecs.length > 0) return facts
     const header = await this.header(file, signal)
@@ -83,6 +92,13 @@ export class Remote {
     await this.#guarded('writing', () =>
       this.store.put(sidecarKey(this.name, file), () => pieces(bytes), { size: bytes.length, sha256, signal }),
     )
+  }
+
+  /** SHA-256 of the object's bytes as they lie there, hex. */
+  async hash(file: StoredFile, signal?: AbortSignal): Promise<string> {
+    const hash = createHash('sha256')
+    for await (const piece of this.raw(file, undefined, signal)) hash.update(piece)
+    return hash.digest('hex')
   }
 
   /** The header of a file without transforms. */

@@ -22,7 +22,7 @@ import { Checkpointer, type CheckpointOwner, type CheckpointReport } from './wal
 import { ContinuityLost, Follower } from './wal/follower.js'
 import { comparePositions, LOG_START, type LogPosition } from './wal/position.js'
 import { WalBatch } from './wal/wal-batch.js'
-import { WalWatcher } from './wal/watcher.js'
+import { FileWatcher } from './wal/watcher.js'
 
 /** How often a busy database is looked at, in milliseconds: reaction to a foreign checkpoint that waits for us. */
 const TICK = 2
@@ -80,7 +80,9 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   #file: DatabaseFile | undefined
   #follower: Follower | undefined
   #checkpointer: Checkpointer | undefined
-  #watcher: WalWatcher | undefined
+  #watcher: FileWatcher | undefined
+  /** Listens to the database file itself while nobody may write to it. */
+  #fileWatcher: FileWatcher | undefined
   /** What the tap of `frameRead` keeps outside the WAL. */
   #held: FrameBatch | undefined
   /** How many readers there are of pages in the WAL. */
@@ -374,7 +376,8 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     }
     this.#follower = follower
     this.#checkpointer = new Checkpointer(follower, file, settings.checkpoint, this, checkpoints)
-    this.#watcher = new WalWatcher(follower.walPath, () => this.poke())
+    this.#watcher = new FileWatcher(follower.walPath, () => this.poke())
+    this.#fileWatcher = new FileWatcher(file.path, () => this.poke())
     this.#lastFresh = performance.now()
     this.#observed = Date.now()
     this.#setState('live')
@@ -422,6 +425,8 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     await checkpointer?.rest()
     this.#watcher?.disarm()
     this.#watcher = undefined
+    this.#fileWatcher?.disarm()
+    this.#fileWatcher = undefined
     while (this.#reading > 0) await new Promise<void>((resolve) => (this.#readingEnded = resolve))
     if (follower) {
       this.#nextSequence = follower.nextSequence + 1
@@ -543,6 +548,9 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
       await this.#wake.wait(SLOW_TICK)
       return
     }
+    // Somebody who puts an older copy in place is noticed at once, not when the application writes: it would be given
+    // the old size of the database from the index that our connections keep alive, and find its file malformed.
+    if (settled) this.#fileWatcher?.arm()
     // Armed first, looked once more, then slept: a write in between is not missed.
     const before = this.end
     await this.#look()
@@ -552,6 +560,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     if (wait === Infinity) this.#follower?.rest()
     const woken = await this.#wake.wait(wait === Infinity ? undefined : wait)
     this.#watcher.disarm()
+    this.#fileWatcher?.disarm()
     if (woken) this.#lastFresh = performance.now()
   }
 

@@ -1,6 +1,6 @@
-import { mkdir, unlink } from 'node:fs/promises'
+import { mkdir, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { diskError } from '../fs/durable.js'
+import { diskError, writeDurably } from '../fs/durable.js'
 import { LtxDecoder } from '../ltx/decoder.js'
 import type { LtxHeader } from '../ltx/header.js'
 import type { ObjectBody } from '../object-store.js'
@@ -25,6 +25,9 @@ export class LocalState {
   /** Whether the newest file came after the position was written: where it ended in the WAL is not known. */
   unplaced = false
 
+  /** Database checksum of the first snapshot that was begun last; `undefined` if none was. */
+  begun: bigint | undefined
+
   readonly #decode: Decode
 
   private constructor(
@@ -47,9 +50,14 @@ export class LocalState {
     })
     const spool = await Spool.open(join(folder, 'spool'))
     const state = new LocalState(folder, spool, new PageChecksumFile(join(folder, 'pages.crc')), decode)
+    state.begun = await readChecksum(state.#begunPath)
     state.position = await readPosition(state.#positionPath)
     if (state.position) await state.#bringUp(state.position)
     return state
+  }
+
+  get #begunPath(): string {
+    return join(this.folder, 'begun')
   }
 
   get #positionPath(): string {
@@ -68,6 +76,20 @@ export class LocalState {
     const { txid } = this.position
     await this.tableFile.save(this.table, txid)
     this.tableTxid = txid
+  }
+
+  /**
+   * Notes that a first snapshot is about to go to an empty storage. If a kill comes before the position is written, the
+   * next start knows it for its own.
+   */
+  async begin(checksum: bigint): Promise<void> {
+    await writeDurably(this.#begunPath, checksum.toString(16))
+    this.begun = checksum
+  }
+
+  /** Moves files out of the way that were spooled after `txid`: nothing goes on with them. */
+  async setAsideBeyond(txid: number): Promise<void> {
+    for (const file of [...this.spool.files]) if (file.maxTxid > txid) await this.spool.setAside(file)
   }
 
   /** Forgets everything: storage turned out to hold something else. Spooled files are moved out of the way. */
@@ -153,6 +175,11 @@ export class LocalState {
     }
     return undefined
   }
+}
+
+async function readChecksum(path: string): Promise<bigint | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  return /^[0-9a-f]{16}$/.test(text) ? BigInt(`0x${text}`) : undefined
 }
 
 /** Applies what the decoder has; whether it has come to the end. */

@@ -3,7 +3,8 @@ import type { Inventory, StoredFile } from '../inventory.js'
 import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { Remote } from '../remote.js'
 import type { Position } from '../spool/position-file.js'
-import type { SpooledFile } from '../spool/spool.js'
+import { hashFile, type SpooledFile } from '../spool/spool.js'
+import { factsOf } from './file-maker.js'
 import type { LocalState } from './local-state.js'
 
 /** The newest file of a chain and what is known of it. */
@@ -41,17 +42,70 @@ export async function reconcile(
     }
   }
   const file = headFile(inventory, newest)
-  const head: Head = { file, facts: await remote.facts(file, signal) }
-  if (!position) return { need: 'compare', head, ours: false, reason: 'this machine has no record of the backup' }
-  if (position.txid === newest && isSame(position, head)) return { need: 'continue', staged: undefined }
+  const head: Head = { file, facts: await factsOfHead(local, remote, file, signal) }
+  if (!position) return await beginAnew(local, head)
+  if (position.txid === newest && isSame(position, head)) {
+    await local.setAsideBeyond(newest)
+    return { need: 'continue', staged: undefined }
+  }
   const spooled = local.spool.find(position.txid)
-  if (position.txid === newest + 1 && spooled && continues(position, head)) return { need: 'continue', staged: spooled }
+  const next = position.txid === newest + 1 && continues(position, head)
+  // What was damaged on this machine must not get any further: it is made anew, by comparing.
+  if (next && spooled && (await isWhole(spooled, position))) {
+    await local.setAsideBeyond(position.txid)
+    return { need: 'continue', staged: spooled }
+  }
+  const ours = position.txid > newest && (await isKnown(local, position, head))
   await local.forget()
-  const reason =
-    position.txid > newest
-      ? `storage has lost transactions ${newest + 1} to ${position.txid}`
-      : `storage is at transaction ${newest}, this machine at ${position.txid}`
-  return { need: 'compare', head, ours: position.txid > newest, reason }
+  return { need: 'compare', head, ours, reason: reasonOf(position, newest, next) }
+}
+
+/**
+ * What is known of the newest file. If it is ours and a kill came between it and its sidecar, nothing is recorded of it:
+ * its bytes tell, and the sidecar is made up for.
+ */
+async function factsOfHead(
+  local: LocalState,
+  remote: Remote,
+  file: StoredFile,
+  signal: AbortSignal,
+): Promise<FileFacts> {
+  const recorded = await remote.recorded(file, signal)
+  const { position } = local
+  const mine = position?.txid === file.maxTxid && file.level === LEVEL_SHIPPED
+  if (mine && recorded.sha256 === undefined && (await remote.hash(file, signal)) === position.sha256) {
+    const facts = factsOf(position)
+    await remote.putSidecar(file, facts, signal)
+    return facts
+  }
+  return await remote.completed(file, recorded, signal)
+}
+
+/** Storage holds a backup and this machine has no position in it. */
+async function beginAnew(local: LocalState, head: Head): Promise<Start> {
+  const ours = head.file.maxTxid === 1 && head.facts.post !== 0n && head.facts.post === local.begun
+  // Files that an earlier life has spooled would be in the way of the next ones of the same number.
+  await local.forget()
+  const reason = ours ? 'the first snapshot was under way' : 'this machine has no record of the backup'
+  return { need: 'compare', head, ours, reason }
+}
+
+function reasonOf({ txid }: Position, newest: number, next: boolean): string {
+  if (next) return `transaction ${txid} is damaged in the spool`
+  if (txid > newest) return `storage has lost transactions ${newest + 1} to ${txid}`
+  return `storage is at transaction ${newest}, this machine at ${txid}`
+}
+
+async function isWhole(file: SpooledFile, { sha256 }: Position): Promise<boolean> {
+  return (await hashFile(file.path)) === sha256
+}
+
+/** Whether the head of storage can be one of the files that this machine has brought there before its newest. */
+async function isKnown(local: LocalState, position: Position, { file, facts }: Head): Promise<boolean> {
+  if (facts.sha256 === undefined) return true
+  if (position.txid === file.maxTxid + 1 && position.prev !== undefined) return facts.sha256 === position.prev
+  const cached = file.level === LEVEL_SHIPPED ? local.spool.find(file.maxTxid) : undefined
+  return cached === undefined || (await hashFile(cached.path)) === facts.sha256
 }
 
 /** The file that ends the chain: what was shipped last, or what covers it. */

@@ -472,6 +472,7 @@ export class Shipper {
       const { at, proof, commit, pageSize } = view
       const table = await this.#snapshots.tableOf(view, signal)
       const point = { txid: 1, checksum: table.checksum, timestamp: owner.observed }
+      await local.begin(table.checksum)
       const { file, facts } = await this.#snapshots.store(view, point, signal)
       this.#inventory.add(file)
       local.table = table

@@ -1,10 +1,10 @@
 import { type FSWatcher, watch } from 'node:fs'
 
 /**
- * Tells when the WAL is written to. Fires once per arming: a busy writer causes thousands of events a second, and
- * while the database is busy it is looked at regularly anyway.
+ * Tells when a file is written to, renamed or replaced, without opening it. Fires once per arming: a busy writer causes
+ * thousands of events a second, and while the database is busy it is looked at regularly anyway.
  */
-export class WalWatcher {
+export class FileWatcher {
   readonly #path: string
   readonly #onChange: () => void
   #watcher: FSWatcher | undefined

@@ -15,11 +15,15 @@ const { values } = parseArgs({
     only: { type: 'string' },
     length: { type: 'string', default: '60' },
     sabotage: { type: 'string' },
+    /** Runs the one seed so often, and says whether the same requests were made each time. */
+    times: { type: 'string', default: '1' },
   },
 })
 
 const length = Number(values.length)
 const failed: number[] = []
+/** Requests of each run. */
+const runs = new Set<string>()
 const sum = { seeds: 0, steps: 0, commits: 0, kills: 0, restores: 0 }
 const events = new Map<string, number>()
 
@@ -35,7 +39,9 @@ function count(report: ProgrammeReport): void {
 async function run(seed: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'walrust-campaign-'))
   try {
-    count(await runProgramme({ seed, folder, length, sabotage: values.sabotage }))
+    const report = await runProgramme({ seed, folder, length, sabotage: values.sabotage })
+    count(report)
+    runs.add(report.requests.join('\n'))
   } catch (error) {
     failed.push(seed)
     const { trace = [] } = error as { trace?: readonly string[] }
@@ -49,8 +55,9 @@ async function run(seed: number): Promise<void> {
 
 const start = performance.now()
 const end = start + Number(values.minutes) * 60_000
-if (values.only !== undefined) await run(Number(values.only))
+if (values.only !== undefined) for (let i = 0; i < Number(values.times); i++) await run(Number(values.only))
 else for (let seed = Number(values.seed); performance.now() < end; seed++) await run(seed)
+if (Number(values.times) > 1) process.stdout.write(`${runs.size} different runs\n`)
 const seconds = Math.round((performance.now() - start) / 1000)
 process.stdout.write(
   `${JSON.stringify({ first: values.seed, seconds, ...sum, failed, events: Object.fromEntries(events) })}\n`,

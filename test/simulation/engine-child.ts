@@ -4,6 +4,7 @@
  */
 import { VirtualClock } from './clock.js'
 import type { Command, Ended, EngineOptions, Reply, Said } from './protocol.js'
+import { Random } from './random.js'
 import './real-fs.js'
 import { die, Steps } from './steps.js'
 import fs from 'node:fs'
@@ -24,6 +25,9 @@ fs.watch = ((_path: string, _options: unknown, listener: () => void) => {
 syncBuiltinESMExports()
 clock.install()
 clock.jump(options.clock)
+// Waits between attempts have a part of chance.
+const random = new Random(1)
+Math.random = () => random.next()
 await steps.install()
 
 /** Answers that were given beforehand, and requests that wait. */

@@ -61,6 +61,8 @@ class Programme {
   readonly #length: number
   readonly #seed: number
   readonly #pageSize: number
+  /** Rows to begin with. */
+  readonly #first: number
   #blobs = 1
   /** Older copies of the database, to be put in its place. */
   readonly #copies: Buffer[] = []
@@ -92,13 +94,14 @@ class Programme {
     createDatabase(this.world.path, {
       pageSize: this.#pageSize,
       autoVacuum: random.pick(['none', 'none', 'full', 'incremental']),
-      bytes: random.pick([0, 20_000, 100_000]),
     })
+    this.#first = random.pick([0, 20, 100])
   }
 
   async run(): Promise<ProgrammeReport> {
     const { world } = this
     await this.#do(this.#opening())
+    await this.#do({ do: 'insert', rows: this.#first, bytes: 1000, seed: this.#blob() })
     if (this.#random.chance(0.8)) await this.#start()
     for (let step = 0; step < this.#length; step++) {
       if (world.running) await this.#live()
@@ -263,7 +266,8 @@ class Programme {
       ftruncateSync(fd, copy.length)
       closeSync(fd)
     }
-    if (this.#random.chance(0.5)) await this.#pass(12_000)
+    await world.tell({ do: 'poke' })
+    await this.#pass(this.#random.pick([150, 12_000]))
     await this.#do(this.#deed())
     await world.tell({ do: 'poke' })
     await this.#pass(1000)
@@ -366,7 +370,7 @@ class Programme {
     }
     world.trace.push(`power failure: ${kept} of ${log} frames left, ${checkpointed} of them in the database`)
     const shadow = join(world.stateFolder, 'shadow')
-    for (const name of existsSync(shadow) ? readdirSync(shadow) : []) {
+    for (const name of existsSync(shadow) ? readdirSync(shadow).sort() : []) {
       const left = this.#random.pick(['whole', 'damaged', 'gone'] as const)
       if (left === 'gone') rmSync(join(shadow, name))
       if (left === 'damaged') damage(join(shadow, name), this.#random)
@@ -379,7 +383,11 @@ class Programme {
     const { world } = this
     if (!existsSync(world.stateFolder)) return
     const names = readdirSync(world.stateFolder, { recursive: true, withFileTypes: true })
-    const files = names.filter((entry) => entry.isFile() && entry.name !== 'lock' && entry.name !== 'lock-journal')
+    const files = names.filter(
+      (entry) => entry.isFile() && !entry.name.startsWith('lock') && !entry.name.startsWith('.'),
+    )
+    // By name: the folders between have other names in every run.
+    files.sort((a, b) => a.name.localeCompare(b.name))
     const harm = this.#random.weighted<'all' | 'one' | 'damage'>([
       [1, 'all'],
       [2, 'one'],

@@ -24,14 +24,6 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
       return Promise.resolve({ key, size: 0, timestamp: Date.now() })
     }
   },
-  /** Objects are replaced though they are there. */
-  'overwriting-storage': () => {
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below
-    const real = SimStore.prototype.put
-    SimStore.prototype.put = function (key, body, options) {
-      return real.call(this, key, body, { ...options, ifAbsent: false })
-    }
-  },
   /** Half a transaction is taken for a whole one: the end of the WAL is read one frame too early. */
   'half-transaction': async () => {
     const { Connection } = await import('../../core/database/connection.js')
@@ -67,6 +59,43 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
       if (level === 0 && minTxid === 6) await request.store.delete([request.key.replaceAll('6', '4')])
       return undefined
     })
+  },
+  /** What is recorded of a file is not true of it. */
+  'wrong-record': () => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below
+    const real = SimStore.prototype.put
+    SimStore.prototype.put = function (key, body, options) {
+      const { metadata } = options ?? {}
+      const wrong = metadata && { ...metadata, 'walrust-sha256': '0'.repeat(64) }
+      return real.call(this, key, body, { ...options, metadata: wrong })
+    }
+  },
+  /** The last thing that is done is to write into the database. */
+  'parting-write': async (host) => {
+    const { default: Database } = await import('better-sqlite3')
+    let path = ''
+    host.hooks.encode.tap('sabotage', (request) => {
+      path = request.database.path
+      return request
+    })
+    host.use({
+      name: 'sabotage',
+      apply: () => undefined,
+      start: () => undefined,
+      stop: () => {
+        const db = new Database(path)
+        db.pragma('user_version = 7')
+        db.close()
+      },
+    })
+    await host.start()
+  },
+  /** Storage that never answers, and nobody who minds. */
+  'deaf-storage': () => {
+    SimStore.prototype.list = async function* () {
+      await new Promise<void>(() => undefined)
+      yield* []
+    }
   },
   /** Every file leaves something behind in memory. */
   leak: (host) => {

@@ -79,6 +79,7 @@ function act(deed: Deed): void {
     reader = new Database(deed.path, { timeout: 0 })
     return
   }
+  if (deed.do === 'close' && !db) return
   const at = opened()
   const transaction = (work: () => void) => at.transaction(work).immediate()
   if (deed.do === 'insert') transaction(() => insert(deed.rows, deed.bytes, deed.seed))

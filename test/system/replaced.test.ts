@@ -69,6 +69,24 @@ describe('a database that is replaced while it is watched', function () {
     }
   }
 
+  for (const size of ['larger', 'smaller'] as const) {
+    it(`by an older backup that is ${size}, with cp: the application finds a sound database a moment later`, async () => {
+      createDatabase(db(), { bytes: size === 'larger' ? 300_000 : 20_000 })
+      copyFileSync(db(), folder.file('older.db'))
+      await watch()
+      if (size === 'larger') app('DELETE FROM rows WHERE id > 5; VACUUM')
+      else app('INSERT INTO rows(body) SELECT randomblob(3000) FROM rows, (SELECT 1 UNION SELECT 2)')
+      await shipper.line(({ message, txid }) => message === 'shipped' && Number(txid) >= 2)
+      await sleep(3000)
+      copyFileSync(folder.file('older.db'), db())
+      await sleep(1000)
+      app('DELETE FROM rows WHERE id % 3 = 0')
+      app("INSERT INTO rows(body) VALUES ('after the restore')")
+      await shipper.line(HEALED)
+      await assertShippedWhatIsThere()
+    })
+  }
+
   it('by another database with another page size', async () => {
     createDatabase(db(), { bytes: 100_000, pageSize: 4096 })
     await watch()

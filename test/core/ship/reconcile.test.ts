@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { Host } from '../../../core/host.js'
 import { SILENT } from '../../../core/log.js'
 import { Remote } from '../../../core/remote.js'
@@ -79,19 +81,73 @@ describe('what this machine remembers, held against what lies in storage', () =>
     assert.deepEqual(await start(), { need: 'continue', staged: undefined })
   })
 
+  it('the same file at both, killed before its sidecar was stored: goes on, and the sidecar is made up for', async () => {
+    await stored(3)
+    const sha256 = createHash('sha256').update('file 4').digest('hex')
+    await remote.store.put(remote.key({ level: 0, minTxid: 4, maxTxid: 4 }), () => body('file 4'))
+    await local.writePosition(position(4, { sha256 }))
+    assert.deepEqual(await start(), { need: 'continue', staged: undefined })
+    assert.equal((await remote.sidecar({ level: 0, minTxid: 4, maxTxid: 4 }))?.sha256, sha256)
+  })
+
   it('the next file still in the spool: uploads it', async () => {
     await stored(4)
-    await local.writePosition(position(5))
-    const { file } = await local.spool.write(5, body('five'))
+    const { file, sha256 } = await local.spool.write(5, body('five'))
+    await local.writePosition(position(5, { sha256 }))
     assert.deepEqual(await start(), { need: 'continue', staged: file })
   })
 
-  it('a spooled file that does not follow what lies there: set aside, compared', async () => {
+  it('the next file still in the spool, and damaged: made anew', async () => {
+    await stored(4)
+    const { file, sha256 } = await local.spool.write(5, body('five'))
+    await local.writePosition(position(5, { sha256 }))
+    writeFileSync(file.path, 'fivE')
+    const found = await start()
+    assert.ok(found.need === 'compare' && found.ours)
+    assert.match(found.reason, /damaged in the spool/)
+    assert.deepEqual(local.spool.files, [])
+  })
+
+  it('a file spooled for a transaction that was never reached: set aside, its number is free', async () => {
+    await stored(4)
+    await local.writePosition(position(4))
+    await local.spool.write(5, body('five'))
+    assert.deepEqual(await start(), { need: 'continue', staged: undefined })
+    assert.deepEqual(local.spool.files, [])
+  })
+
+  it('spooled files without a position: set aside, their numbers are free', async () => {
+    await stored(4)
+    await local.spool.write(5, body('five'))
+    const found = await start()
+    assert.ok(found.need === 'compare' && !found.ours)
+    assert.deepEqual(local.spool.files, [])
+  })
+
+  it('the first snapshot, stored just before a kill: known for our own', async () => {
+    await stored(1)
+    await local.begin(FLAG | 1n)
+    const found = await start()
+    assert.ok(found.need === 'compare' && found.ours)
+    await local.begin(FLAG | 2n)
+    const other = await start()
+    assert.ok(other.need === 'compare' && !other.ours)
+  })
+
+  it('storage that has lost files and got others: not ours to overwrite', async () => {
+    await stored(3, { 'walrust-sha256': hash(99) })
+    await local.spool.write(3, body('three'))
+    await local.writePosition(position(5))
+    const found = await start()
+    assert.ok(found.need === 'compare' && !found.ours)
+  })
+
+  it('a spooled file that does not follow what lies there: set aside, and not ours to overwrite', async () => {
     await stored(4, { 'walrust-sha256': hash(99), 'walrust-post': (FLAG | 99n).toString(16) })
     await local.writePosition(position(5))
     await local.spool.write(5, body('five'))
     const found = await start()
-    assert.ok(found.need === 'compare' && found.ours)
+    assert.ok(found.need === 'compare' && !found.ours)
     assert.deepEqual(local.spool.files, [])
     assert.equal(local.position, undefined)
   })

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { useFolder } from '../helpers/databases.js'
+import type { Check, Violation } from './oracle.js'
+import { runProgramme } from './programme.js'
+
+/** Seeds that found something once: see `seeds.json`. */
+interface Regression {
+  seed: number
+  length: number
+  found: string
+}
+
+const regressions = JSON.parse(
+  readFileSync(new URL('../../../test/simulation/seeds.json', import.meta.url), 'utf8'),
+) as Regression[]
+
+describe('worlds from seeds', function () {
+  this.timeout(300_000)
+  const folder = useFolder()
+
+  for (const { seed, length, found } of regressions) {
+    it(`seed ${seed}: ${found}`, async () => {
+      await runProgramme({ seed, folder: folder.path, length })
+    })
+  }
+
+  it('a few that nobody has seen before', async () => {
+    const first = Number(process.env.WALRUST_SEED ?? Math.floor(Math.random() * 2 ** 31))
+    for (let seed = first; seed < first + 2; seed++) {
+      try {
+        await runProgramme({ seed, folder: folder.file(String(seed)), length: 40 })
+      } catch (error) {
+        const { trace = [] } = error as { trace?: readonly string[] }
+        const again = `npm run campaign -- --only ${seed} --length 40`
+        throw new Error(`${again}\n${(error as Error).message}\n${trace.slice(-40).join('\n')}`, { cause: error })
+      }
+    }
+  })
+})
+
+describe('a defect that was planted', function () {
+  this.timeout(300_000)
+  const folder = useFolder()
+
+  /** Which check finds which defect, and from which seed on. */
+  const planted: ReadonlyArray<{ defect: string; seed: number; checks: readonly Check[] }> = [
+    { defect: 'drop-page', seed: 1, checks: ['durable'] },
+    { defect: 'lying-storage', seed: 4, checks: ['durable'] },
+    { defect: 'half-transaction', seed: 2, checks: ['durable', 'genuine'] },
+    { defect: 'no-pins', seed: 11, checks: ['durable', 'genuine'] },
+    { defect: 'own-table', seed: 1, checks: ['untouched', 'genuine'] },
+    { defect: 'parting-write', seed: 1, checks: ['untouched'] },
+    { defect: 'wrong-record', seed: 4, checks: ['verified'] },
+    { defect: 'greedy-retention', seed: 1, checks: ['kept', 'durable'] },
+    { defect: 'deaf-storage', seed: 1, checks: ['alive'] },
+    { defect: 'leak', seed: 2, checks: ['bounded'] },
+  ]
+  for (const { defect, seed, checks } of planted) {
+    it(`${defect} is found`, async () => {
+      const found = await runProgramme({ seed, folder: folder.path, length: 40, sabotage: defect }).then(
+        () => assert.fail('nothing was found'),
+        (error: unknown) => error as Violation,
+      )
+      assert.ok(
+        checks.includes(found.check),
+        `${found.message}\n${(found as { trace?: string[] }).trace?.slice(-30).join('\n')}`,
+      )
+    })
+  }
+})
