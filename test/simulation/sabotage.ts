@@ -38,8 +38,10 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
   'no-pins': async () => {
     const { Connection } = await import('../../core/database/connection.js')
     const { Follower } = await import('../../core/wal/follower.js')
+    const { Pins } = await import('../../core/wal/pins.js')
     Connection.prototype.pin = () => undefined
     Connection.prototype.unpin = () => undefined
+    Pins.prototype.settle = () => true
     Object.defineProperty(Follower.prototype, 'isOverwritten', { value: () => false })
   },
   /** The database is written to. */
@@ -101,7 +103,7 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
   leak: (host) => {
     const kept: Buffer[] = []
     host.hooks.encode.tap('sabotage', (request) => {
-      kept.push(Buffer.alloc(16 * 1024 * 1024, 1))
+      kept.push(Buffer.alloc(48 * 1024 * 1024, 1))
       return request
     })
   },
