@@ -54,12 +54,12 @@ const CHECKSUM = /^[0-9a-f]{16}$/
 /** Reads facts back. What is missing or malformed counts as not known; nothing is believed without being checked. */
 export function fromMetadata(metadata: ObjectMetadata | undefined): FileFacts {
   const text = (key: string, form: RegExp) => {
-    const value = metadata?.[key]
-    return value !== undefined && form.test(value) ? value : undefined
+    const value: unknown = metadata?.[key]
+    return typeof value === 'string' && form.test(value) ? value : undefined
   }
   const checksum = (key: string) => BigInt(`0x${text(key, CHECKSUM) ?? '0'}`)
   const time = (key: string) => {
-    const value = Date.parse(metadata?.[key] ?? '')
+    const value = Date.parse(text(key, /^/) ?? '')
     return Number.isNaN(value) ? undefined : value
   }
   return {
@@ -68,7 +68,7 @@ export function fromMetadata(metadata: ObjectMetadata | undefined): FileFacts {
     pre: checksum(KEY.pre),
     post: checksum(KEY.post),
     prev: text(KEY.prev, HASH),
-    codecs: metadata?.[KEY.codecs]?.split(',').filter(Boolean) ?? [],
+    codecs: text(KEY.codecs, /^/)?.split(',').filter(Boolean) ?? [],
     gapStart: time(KEY.gapStart),
   }
 }

@@ -7,6 +7,7 @@ import {
   CHECKSUM_FLAG,
   HEADER_SIZE,
   INDEX_SIZE_FIELD,
+  lockPage,
   PAGE_FLAG_SIZE,
   PAGE_HEADER_SIZE,
   PAGE_SIZE_FIELD,
@@ -61,9 +62,17 @@ export class LtxDecoder {
   readonly #sum = new DatabaseChecksum()
   #checksumming: boolean
 
-  /** @param options `pageChecksums`: give each page's checksum in {@link high} and {@link low} */
-  constructor(options: { pageChecksums?: boolean } = {}) {
+  /** The page up to which the database is known to reach, where that is to be checked. */
+  #reached: number
+
+  /**
+   * @param options `pageChecksums`: give each page's checksum in {@link high} and {@link low}.
+   * `before`: size in pages of the database that the file is applied to. The file then has to hold every page by which
+   * that grows, so that nobody is led to make room for more than there is.
+   */
+  constructor(options: { pageChecksums?: boolean; before?: number } = {}) {
     this.#checksumming = options.pageChecksums ?? false
+    this.#reached = options.before ?? Infinity
   }
 
   /** The file's header. Throws `LTX_USAGE` before it has been read. */
@@ -170,6 +179,7 @@ export class LtxDecoder {
     const size = flags & PAGE_FLAG_SIZE ? this.#readBlock() : this.#readFrame()
     if (size === 0) return false
     this.#seen.add(page, this.#input.offset, size)
+    if (page > this.#reached) this.#grow(page)
     this.page = page
     const data = this.#inflated
     this.#crc.update(flags & PAGE_FLAG_SIZE ? frameHead : pageHead)
@@ -184,6 +194,15 @@ export class LtxDecoder {
     this.data.set(data)
     this.#input.take(size)
     return true
+  }
+
+  /** Takes note that the database grows by a page, to which it has to reach already. */
+  #grow(page: number): void {
+    const lock = lockPage(this.header.pageSize)
+    if (this.#reached + 1 === lock) this.#reached = lock
+    if (page > this.#reached + 1)
+      throw this.#corrupt(`the database grows by page ${this.#reached + 1}, which is not there`)
+    this.#reached = Math.max(this.#reached, page)
   }
 
   /**
@@ -214,6 +233,7 @@ export class LtxDecoder {
   #endPages(): void {
     const { commit, pageSize } = this.header
     const expected = storedPages(commit, pageSize)
+    this.#grow(commit + 1)
     // Ascending, in range and as many as there can be: then it is all of them.
     if (isSnapshot(this.header) && this.#seen.count !== expected) {
       throw this.#corrupt(`a snapshot of ${commit} pages holds ${this.#seen.count}`)

@@ -6,6 +6,7 @@ import {
   HEADER,
   HEADER_SIZE,
   isPageSize,
+  LATEST_TIME,
   MAGIC,
   TRAILER_SIZE,
 } from './layout.js'
@@ -83,7 +84,7 @@ export function validateHeader(h: LtxHeader): void {
   check(isWord(h.commit), `database size of ${h.commit} pages`)
   check(isCount(h.minTxid) && isCount(h.maxTxid), 'transaction id beyond 2^53')
   check(h.minTxid >= 1 && h.minTxid <= h.maxTxid, `transaction ids ${h.minTxid} to ${h.maxTxid}`)
-  check(Number.isSafeInteger(h.timestamp), 'timestamp beyond 2^53')
+  check(Number.isSafeInteger(h.timestamp) && Math.abs(h.timestamp) <= LATEST_TIME, 'timestamp that is no moment')
   check(isCount(h.walOffset) && isCount(h.walSize), 'WAL offset or size negative or beyond 2^53')
   check(isWord(h.walSalt1) && isWord(h.walSalt2), 'WAL salts that are not 32-bit numbers')
   check(

@@ -44,6 +44,9 @@ const LOCK_BYTE = 0x40000000
 export const MIN_PAGE_SIZE = 512
 export const MAX_PAGE_SIZE = 65536
 
+/** The latest moment that there is a date for, milliseconds since the epoch; the earliest is as far on the other side. */
+export const LATEST_TIME = 8.64e15
+
 /** Whether SQLite can have pages of that size: a power of two from 512 to 65536 bytes. */
 export function isPageSize(size: number): boolean {
   return Number.isInteger(size) && size >= MIN_PAGE_SIZE && size <= MAX_PAGE_SIZE && (size & (size - 1)) === 0

@@ -132,6 +132,12 @@ function checkChain(a: LtxHeader, b: LtxHeader): void {
   if (meet && a.post !== b.pre) throw usage(`transaction ${b.minTxid} does not continue ${a.maxTxid}`)
 }
 
+/**
+ * More pages than this that came back and that nobody wrote are no database's work, but a header's that says a size out
+ * of the air: there would be no end to the zeros.
+ */
+const MOST_ZEROED = 65_536
+
 /** How many pages to write, at most, without giving the caller a chance to write them out. */
 const FILL_RUN = 1024
 
@@ -145,6 +151,7 @@ class Result {
   readonly #lockPage: number
   readonly #zeros: Uint8Array
   #last = 0
+  #zeroed = 0
 
   /** @param smallest size of the database, in pages, when it was smallest */
   constructor(
@@ -165,6 +172,8 @@ class Result {
   }
 
   async fill(end: number): Promise<void> {
+    this.#zeroed += end - Math.max(this.#last, this.smallest) - 1
+    if (this.#zeroed > MOST_ZEROED) throw new LtxError('LTX_CORRUPT', `${this.#zeroed} pages that no file holds`)
     for (let page = Math.max(this.#last, this.smallest) + 1; page < end; page++) {
       if (page !== this.#lockPage) this.page(page, this.#zeros)
       if (page % FILL_RUN === 0) await this.drain?.()

@@ -69,6 +69,12 @@ export class PageChecksums {
     this.#write(page, high, low)
   }
 
+  /** The same, making the table longer where the page is the next one. */
+  put(page: number, high: number, low: number): void {
+    if (page > this.#commit) this.resize(page)
+    this.#write(page, high, low)
+  }
+
   /** Calls `visit` for each run of blocks that changed, and counts them as saved. */
   takeDirty(visit: (firstEntry: number, entries: number) => void): void {
     const blocks = Math.ceil(this.#commit / BLOCK_ENTRIES)

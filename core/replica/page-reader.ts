@@ -1,7 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
+import { giveBack, takeBuffer } from '../buffers.js'
 import { WalrustError } from '../errors.js'
-
-const BUFFER = 1024 * 1024
 
 /**
  * Reads pages of a database file, neighbouring ones in one piece. What `visit` is given is valid during the call.
@@ -14,7 +13,7 @@ export async function readPages(
   pages: Iterable<number>,
   visit: (page: number, bytes: Uint8Array) => Promise<void> | void,
 ): Promise<void> {
-  const buffer = Buffer.allocUnsafeSlow(Math.max(BUFFER, pageSize))
+  const buffer = takeBuffer()
   const most = Math.floor(buffer.length / pageSize)
   let [first, count] = [0, 0]
   const read = async () => {
@@ -30,13 +29,17 @@ export async function readPages(
       if (wait) await wait
     }
   }
-  for (const page of pages) {
-    if (count > 0 && (page !== first + count || count === most)) {
-      await read()
-      count = 0
+  try {
+    for (const page of pages) {
+      if (count > 0 && (page !== first + count || count === most)) {
+        await read()
+        count = 0
+      }
+      if (count === 0) first = page
+      count++
     }
-    if (count === 0) first = page
-    count++
+    await read()
+  } finally {
+    giveBack(buffer)
   }
-  await read()
 }

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { giveBack, takeBuffer } from '../buffers.js'
 import { syncFolder } from '../fs/durable.js'
 
 /** Offsets in a journal's header, which fills a sector. Source: the SQLite file format document, section 3. */
@@ -10,8 +11,6 @@ const SECTOR = 512
 
 /** A record's checksum is made of every so manieth byte of its page, from the end. */
 const STRIDE = 200
-
-const BUFFER = 1024 * 1024
 
 /**
  * A rollback journal as SQLite itself writes one: the old versions of pages that are about to be overwritten, and the
@@ -39,7 +38,8 @@ export class RollbackJournal {
     this.#handle = handle
     this.#pageSize = pageSize
     this.#pages = pages
-    this.#buffer = Buffer.alloc(Math.max(BUFFER, SECTOR + pageSize + 8))
+    // What is under the header, which is written last, means nothing.
+    this.#buffer = takeBuffer()
   }
 
   /**
@@ -86,6 +86,7 @@ export class RollbackJournal {
     await this.#write(header, SECTOR, 0)
     await this.#handle.sync()
     await this.#handle.close()
+    giveBack(this.#buffer)
     await rename(this.#temporary, this.#path)
     await syncFolder(dirname(this.#path))
   }

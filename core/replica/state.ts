@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { writeDurably } from '../fs/durable.js'
 import { formatChecksum } from '../ltx/checksum.js'
-import { isPageSize } from '../ltx/layout.js'
+import { isPageSize, LATEST_TIME } from '../ltx/layout.js'
 import type { PageHead } from './head.js'
 
 /** A state of the source that a replica is in, or about to be in. */
@@ -60,12 +60,12 @@ function readPoint(value: unknown): ReplicaPoint {
   const { txid, checksum, timestamp, pageSize, commit, counter, head } = fields(value)
   const { write, read, counter: sourceCounter, validFor } = fields(head)
   if (typeof checksum !== 'string' || !/^[0-9a-f]{16}$/.test(checksum)) throw new TypeError('not a checksum')
-  if (!isPageSize(Number(pageSize))) throw new TypeError('not a page size')
+  if (typeof pageSize !== 'number' || !isPageSize(pageSize)) throw new TypeError('not a page size')
   return {
     txid: count(txid, Number.MAX_SAFE_INTEGER),
     checksum: BigInt(`0x${checksum}`),
-    timestamp: count(timestamp, Number.MAX_SAFE_INTEGER),
-    pageSize: Number(pageSize),
+    timestamp: moment(timestamp),
+    pageSize,
     commit: count(commit, WORD),
     counter: count(counter, WORD),
     head: {
@@ -78,6 +78,11 @@ function readPoint(value: unknown): ReplicaPoint {
 }
 
 const WORD = 0xffffffff
+
+function moment(value: unknown): number {
+  if (!Number.isSafeInteger(value) || Math.abs(value as number) > LATEST_TIME) throw new TypeError('not a moment')
+  return value as number
+}
 
 function count(value: unknown, most: number): number {
   if (!Number.isSafeInteger(value) || (value as number) < 0 || (value as number) > most) {

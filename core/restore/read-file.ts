@@ -16,17 +16,25 @@ export interface PageSink {
  * file checksum, and that it is the file its name says.
  *
  * @param body the LTX file, transforms taken off
+ * @param before size in pages of the database that it is applied to, if it is: see {@link LtxDecoder}
  * Errors: `E_OBJECT_DAMAGED` naming the file and what is wrong with it, `E_CHAIN_BROKEN` if it is gone.
  */
-export async function readFile(remote: Remote, file: StoredFile, body: ObjectBody, sink: PageSink): Promise<LtxHeader> {
+export async function readFile(
+  remote: Remote,
+  file: StoredFile,
+  body: ObjectBody,
+  sink: PageSink,
+  before?: number,
+): Promise<LtxHeader> {
   try {
-    return await decodePages(body, {
+    const checked: PageSink = {
       begin: (header) => {
         checkIdentity(header, file)
         return sink.begin?.(header)
       },
       page: (page, bytes, high, low) => sink.page(page, bytes, high, low),
-    })
+    }
+    return await decodePages(body, checked, before)
   } catch (error) {
     if (error instanceof LtxError) throw remote.damaged(file, error)
     throw error
@@ -34,8 +42,8 @@ export async function readFile(remote: Remote, file: StoredFile, body: ObjectBod
 }
 
 /** The same for LTX files wherever they are. Errors: {@link LtxError}. */
-export async function decodePages(body: ObjectBody, sink: PageSink): Promise<LtxHeader> {
-  const decoder = new LtxDecoder({ pageChecksums: true })
+export async function decodePages(body: ObjectBody, sink: PageSink, before?: number): Promise<LtxHeader> {
+  const decoder = new LtxDecoder({ pageChecksums: true, before })
   for await (const piece of body) {
     decoder.push(piece)
     await drain(decoder, sink)

@@ -3,7 +3,7 @@ import { formatChecksum } from '../ltx/checksum.js'
 import { PageChecksums } from '../pages/page-checksums.js'
 import type { Remote } from '../remote.js'
 import type { RestorePlan } from './plan.js'
-import { readFile } from './read-file.js'
+import { type PageSink, readFile } from './read-file.js'
 
 /**
  * The page checksums of a state in storage, by reading the files that make it up, without writing the database.
@@ -14,13 +14,16 @@ export async function readRemoteTable(remote: Remote, plan: RestorePlan, signal:
   for (const file of plan.files) {
     const facts = await remote.facts(file, signal)
     const before = table?.checksum
-    const header = await readFile(remote, file, await remote.ltx(file, facts.codecs, signal), {
+    const sink: PageSink = {
       begin: ({ pageSize, commit }) => {
         if (table?.pageSize !== pageSize) table = new PageChecksums(pageSize)
-        table.resize(commit)
+        if (commit < table.commit) table.resize(commit)
       },
-      page: (page, _bytes, high, low) => table?.set(page, high, low),
-    })
+      page: (page, _bytes, high, low) => table?.put(page, high, low),
+    }
+    const body = await remote.ltx(file, facts.codecs, signal)
+    const header = await readFile(remote, file, body, sink, table?.commit ?? 0)
+    table?.resize(header.commit)
     if (!table) throw new WalrustError('E_INTERNAL', `${file.key} was read without a header`)
     const overlaps = file !== plan.files[0] && header.minTxid <= plan.files[plan.files.indexOf(file) - 1].maxTxid
     if (before !== undefined && header.pre !== 0n && header.pre !== before && !overlaps) {

@@ -12,7 +12,7 @@ import type { Remote } from '../remote.js'
 import { checkIntegrity, DatabaseTarget, type IntegrityCheck } from './database-target.js'
 import { PageWriter } from './page-writer.js'
 import type { RestorePlan } from './plan.js'
-import { readFile } from './read-file.js'
+import { type PageSink, readFile } from './read-file.js'
 
 export interface RestoreOptions {
   /** Where the database goes. */
@@ -108,16 +108,22 @@ async function applyAll(
   for (const [index, file] of plan.files.entries()) {
     const facts = await remote.facts(file, signal)
     const previous = last
-    last = await readFile(remote, file, await remote.ltx(file, facts.codecs, signal), {
+    const body = await remote.ltx(file, facts.codecs, signal)
+    const sink: PageSink = {
       begin: async (header) => {
         checkContinues(remote, header, previous)
         if (previous?.pageSize !== header.pageSize) writer = new PageWriter(handle, header.pageSize)
+        const before = previous?.pageSize === header.pageSize ? previous.commit : 0
         // Pages that are cut off must not come back when the database grows again.
-        await handle.truncate(header.commit * header.pageSize)
+        if (header.commit < before || before === 0)
+          await handle.truncate(Math.min(before, header.commit) * header.pageSize)
       },
       page: (page, data) => writer?.write(page, data),
-    })
+    }
+    last = await readFile(remote, file, body, sink, previous?.commit ?? 0)
     await writer?.flush()
+    // Its last page may be the one that is never stored.
+    await handle.truncate(last.commit * last.pageSize)
     bytes += file.size
     progress?.(index + 1, plan.files.length, bytes)
   }

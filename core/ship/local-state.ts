@@ -150,7 +150,7 @@ export class LocalState {
 
   /** Puts the page checksums of a spooled file into the table. `undefined` if the file is not whole and right. */
   async #apply(file: SpooledFile, table: PageChecksums, codecs: readonly string[]): Promise<LtxHeader | undefined> {
-    const decoder = new LtxDecoder({ pageChecksums: true })
+    const decoder = new LtxDecoder({ pageChecksums: true, before: table.commit })
     try {
       for await (const piece of await this.#decode(readFileBody(file.path), codecs)) {
         decoder.push(piece)
@@ -187,8 +187,12 @@ function applyPages(decoder: LtxDecoder, table: PageChecksums): boolean {
   for (;;) {
     const step = decoder.next()
     if (step === 'more') return false
-    if (step === 'end') return true
-    if (step === 'header') table.resize(decoder.header.commit)
-    if (step === 'page') table.set(decoder.page, decoder.high, decoder.low)
+    if (step === 'end') {
+      table.resize(decoder.header.commit)
+      return true
+    }
+    // It grows with the pages that come, never by what a damaged header says.
+    if (step === 'header' && decoder.header.commit < table.commit) table.resize(decoder.header.commit)
+    if (step === 'page') table.put(decoder.page, decoder.high, decoder.low)
   }
 }

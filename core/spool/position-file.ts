@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { writeDurably } from '../fs/durable.js'
+import { isPageSize, LATEST_TIME } from '../ltx/layout.js'
 import type { LogPosition, WalPosition } from '../wal/position.js'
 
 /**
@@ -45,16 +46,16 @@ export async function readPosition(path: string): Promise<Position | undefined> 
     const position: Position = {
       txid: count(stored.txid),
       sha256: typeof stored.sha256 === 'string' ? stored.sha256 : '',
-      pre: BigInt(`0x${String(stored.pre)}`),
-      checksum: BigInt(`0x${String(stored.checksum)}`),
-      commit: count(stored.commit),
-      pageSize: count(stored.pageSize),
-      timestamp: count(stored.timestamp),
+      pre: checksum(stored.pre),
+      checksum: checksum(stored.checksum),
+      commit: count(stored.commit, 0xffffffff),
+      pageSize: pageSize(stored.pageSize),
+      timestamp: count(stored.timestamp, LATEST_TIME),
       log: readLog(stored.log),
       proof: stored.proof === undefined ? undefined : readProof(stored.proof),
       codecs: Array.isArray(stored.codecs) ? stored.codecs.map(String) : [],
       prev: typeof stored.prev === 'string' ? stored.prev : undefined,
-      gapStart: stored.gapStart === undefined ? undefined : count(stored.gapStart),
+      gapStart: stored.gapStart === undefined ? undefined : count(stored.gapStart, LATEST_TIME),
     }
     return position.txid >= 1 ? position : undefined
   } catch {
@@ -68,9 +69,21 @@ export async function writePosition(path: string, position: Position): Promise<v
   await writeDurably(path, JSON.stringify({ version: VERSION, ...position, ...sums }, null, 1))
 }
 
-function count(value: unknown): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new TypeError('not a count')
+function count(value: unknown, most = Number.MAX_SAFE_INTEGER): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0 || (value as number) > most) {
+    throw new TypeError('not a count')
+  }
   return value as number
+}
+
+function pageSize(value: unknown): number {
+  if (typeof value !== 'number' || !isPageSize(value)) throw new TypeError('not a page size')
+  return value
+}
+
+function checksum(value: unknown): bigint {
+  if (typeof value !== 'string' || !/^[0-9a-f]{1,16}$/.test(value)) throw new TypeError('not a checksum')
+  return BigInt(`0x${value}`)
 }
 
 function fields(value: unknown): Record<string, unknown> {

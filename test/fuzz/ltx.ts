@@ -1,9 +1,6 @@
-/**
- * Damage and lies by the thousand, from a seed. `WALRUST_FUZZ_ITERATIONS` makes it a campaign; a failure names the seed
- * that repeats it alone: `WALRUST_FUZZ_SEED=… WALRUST_FUZZ_ITERATIONS=1`.
- */
+/** LTX files, their parts, and the blocks and WALs that the kernel reads. */
 import assert from 'node:assert/strict'
-import { compress, frameArea, inflate, pageArea } from '../../../core/kernel/kernel.js'
+import { compress, frameArea, inflate, pageArea } from '../../core/kernel/kernel.js'
 import {
   CHECKSUM_FLAG,
   indexLength,
@@ -16,17 +13,16 @@ import {
   readIndex,
   storedPages,
   validateHeader,
-} from '../../../core/ltx/index.js'
-import { findPageFrame, inflateFrame } from '../../../core/ltx/lz4.js'
-import { decode, type Decoded, encode, fixture, header, type Pages } from '../../helpers/ltx.js'
-import { concat, forge, type Forgery, type IndexRow, varint } from '../../helpers/ltx-forge.js'
-import { slowInflate } from '../../helpers/ltx-lz4.js'
-import { Random } from '../../helpers/ltx-random.js'
-import { slowPageChecksum } from '../../helpers/ltx-slow.js'
-import { scanWal } from '../../helpers/ltx-wal.js'
-
-const iterations = Number(process.env.WALRUST_FUZZ_ITERATIONS ?? 20_000)
-const firstSeed = Number(process.env.WALRUST_FUZZ_SEED ?? 20_261_123)
+} from '../../core/ltx/index.js'
+import { findPageFrame, inflateFrame } from '../../core/ltx/lz4.js'
+import { decode, type Decoded, encode, fixture, header, type Pages } from '../helpers/ltx.js'
+import { concat, forge, type Forgery, type IndexRow, varint } from '../helpers/ltx-forge.js'
+import { slowInflate } from '../helpers/ltx-lz4.js'
+import { Random } from '../helpers/ltx-random.js'
+import { slowPageChecksum } from '../helpers/ltx-slow.js'
+import { scanWal } from '../helpers/ltx-wal.js'
+import { damage, edges } from './damage.js'
+import type { Target } from './target.js'
 
 const maker = new Random(1)
 
@@ -40,7 +36,8 @@ function tinyFile(fields: Partial<LtxHeader>, numbers: number[]): Uint8Array {
   return encode(full, pages)
 }
 
-const corpus = [
+/** Files to begin with, ours and others'. */
+export const corpus = [
   tinyFile({}, [2, 3, 7]),
   tinyFile({ minTxid: 1, commit: 3 }, [1, 2, 3]),
   tinyFile({ checksums: 'tracked' }, [1, 8]),
@@ -60,49 +57,8 @@ const originals = corpus.map((bytes) => decode(bytes))
 const wal = fixture('wal/plain-512.wal')
 const walFrames = scanWal(wal)
 
-/** Numbers at which sizes and counts go wrong. */
-const edges = [0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff]
-
-/** The bytes with one or a few things done to them that happen to files, or that somebody does to them. */
-function damage(random: Random, bytes: Uint8Array): Uint8Array {
-  let out: Uint8Array = bytes.slice()
-  for (let n = random.pick([1, 1, 1, 2, 4]); n > 0; n--) {
-    const at = random.below(out.length + 1)
-    const view = new DataView(out.buffer, out.byteOffset, out.length)
-    switch (random.below(9)) {
-      case 0:
-      case 1:
-        if (at < out.length) out[at] ^= 1 << random.below(8)
-        break
-      case 2:
-        if (at < out.length) out[at] = random.word()
-        break
-      case 3:
-        if (at + 4 <= out.length) view.setUint32(at, random.pick(edges), random.chance(0.5))
-        break
-      case 4:
-        out = out.slice(0, at)
-        break
-      case 5:
-        out = concat(out.subarray(0, at), random.bytes(random.between(1, 20)), out.subarray(at))
-        break
-      case 6:
-        out = concat(out.subarray(0, at), out.subarray(Math.min(out.length, at + random.between(1, 40))))
-        break
-      case 7: {
-        const other = random.pick(corpus)
-        out = concat(out.subarray(0, at), other.subarray(random.below(other.length)))
-        break
-      }
-      default:
-        out.fill(random.pick([0, 0xff]), at, at + random.between(1, 64))
-    }
-  }
-  return out
-}
-
 /** Runs a decoder over the bytes in random pieces. Undefined if it refuses them. Every page it gives is looked at. */
-function attempt(random: Random, bytes: Uint8Array): Decoded | undefined {
+export function attempt(random: Random, bytes: Uint8Array): Decoded | undefined {
   const decoder = new LtxDecoder({ pageChecksums: random.chance(0.3) })
   const piece = random.pick([bytes.length + 1, 1 + random.below(600), 7])
   const pages: Pages = new Map()
@@ -140,14 +96,14 @@ function attempt(random: Random, bytes: Uint8Array): Decoded | undefined {
 /** The same file or none. (Two files spliced may happen to be the other one.) */
 function damagedFile(random: Random): void {
   const which = random.below(corpus.length)
-  const decoded = attempt(random, damage(random, corpus[which]))
+  const decoded = attempt(random, damage(random, corpus[which], corpus))
   if (!decoded) return
   const { fileChecksum } = decoded.trailer
   assert.deepEqual(decoded, originals.find((original) => original.trailer.fileChecksum === fileChecksum)) // prettier-ignore
 }
 
-/** What a file of a random writer says, true or not; its checksum is right. */
-function lyingFile(random: Random): void {
+/** A file that says what a random writer says, true or not, with what was put into it. */
+export function lie(random: Random): { bytes: Uint8Array; data: Uint8Array[]; numbers: number[] } {
   const pageSize = random.pick([512, 512, 512, 512, 512, 1024, 65536, random.word()])
   const dataSize = pageSize <= 1024 ? pageSize : 512
   const odd = <T>(usual: T, lie: () => T): T => (random.chance(0.9) ? usual : lie())
@@ -182,10 +138,16 @@ function lyingFile(random: Random): void {
     ...(random.chance(0.05) ? { indexSize: wide } : {}),
     ...(random.chance(0.05) ? { tail: random.bytes(random.below(30)) } : {}),
   }
-  const decoded = attempt(random, forge(forgery))
+  return { bytes: forge(forgery), data, numbers: pages.map(({ page }) => page) }
+}
+
+/** What a file of a random writer says, true or not; its checksum is right. */
+function lyingFile(random: Random): void {
+  const { bytes, data, numbers } = lie(random)
+  const decoded = attempt(random, bytes)
   if (!decoded) return
   assert.deepEqual([...decoded.pages.values()], data)
-  assert.deepEqual([...decoded.pages.keys()], pages.map((page) => page.page)) // prettier-ignore
+  assert.deepEqual([...decoded.pages.keys()], numbers)
   if (isSnapshot(decoded.header)) {
     assert.equal(decoded.pages.size, storedPages(decoded.header.commit, decoded.header.pageSize))
   }
@@ -198,7 +160,7 @@ function noise(random: Random): void {
 }
 
 function damagedHeader(random: Random): void {
-  const bytes = damage(random, random.pick(corpus).subarray(0, 100))
+  const bytes = damage(random, random.pick(corpus).subarray(0, 100), corpus)
   try {
     validateHeader(readHeader(bytes))
   } catch (error) {
@@ -271,38 +233,13 @@ function damagedWal(random: Random): void {
   assert.deepEqual(scanWal(damaged), walFrames.slice(0, intact))
 }
 
-const targets: [number, (random: Random) => void][] = [
-  [40, damagedFile],
-  [15, lyingFile],
-  [5, noise],
-  [5, damagedHeader],
-  [10, damagedIndex],
-  [15, block],
-  [5, frame],
-  [5, damagedWal],
+export const targets: readonly Target[] = [
+  { name: 'ltx-damaged', share: 40, run: damagedFile },
+  { name: 'ltx-lying', share: 15, run: lyingFile },
+  { name: 'ltx-noise', share: 5, run: noise },
+  { name: 'ltx-header', share: 5, run: damagedHeader },
+  { name: 'ltx-index', share: 10, run: damagedIndex },
+  { name: 'lz4-block', share: 15, run: block },
+  { name: 'lz4-frame', share: 5, run: frame },
+  { name: 'wal-scan', share: 5, run: damagedWal },
 ]
-const wheel = targets.flatMap(([share, target]) => Array.from({ length: share }, () => target))
-
-/** No input is larger than a few KB; what is taken for one must not be more than its pages and pieces explain. */
-const MOST_MEMORY = 600_000
-
-describe('fuzz', () => {
-  it(`${iterations} rounds from seed ${firstSeed}`, function () {
-    this.timeout(0)
-    for (let i = 0; i < iterations; i++) {
-      const seed = firstSeed + i
-      const random = new Random(seed)
-      const measured = i % 16 === 0
-      const before = measured ? process.memoryUsage().arrayBuffers : 0
-      try {
-        random.pick(wheel)(random)
-        if (measured) {
-          const taken = process.memoryUsage().arrayBuffers - before
-          assert.ok(taken < MOST_MEMORY, `${taken} bytes taken`)
-        }
-      } catch (error) {
-        throw new Error(`WALRUST_FUZZ_SEED=${seed} WALRUST_FUZZ_ITERATIONS=1 repeats this`, { cause: error })
-      }
-    }
-  })
-})
