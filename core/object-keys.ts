@@ -59,17 +59,20 @@ export function parseKey(style: KeyStyle, key: string): (FileId & { name: string
   const slash = key.lastIndexOf('/')
   const ids = parseFileName(key.slice(slash + 1))
   const place = LEVEL[style].exec(key.slice(0, Math.max(slash, 0)))
-  if (!ids || !place) return undefined
+  if (!ids || !place || !isName(place[1])) return undefined
   return { name: place[1], level: Number.parseInt(place[2], 16), ...ids }
 }
 
-/** Throws `E_CONFIG` unless `name` can be part of a key on every backend: no `..`, no control characters, no empty part. */
+/** Whether a name can be part of a key on every backend: no `..`, no control characters, no empty part. */
+export function isName(name: string): boolean {
+  // eslint-disable-next-line no-control-regex -- they are what must not be there; the higher ones command terminals, too
+  const printable = !/[\u0000-\u001f\u007f-\u009f\\]/.test(name)
+  return name.length <= 512 && printable && !name.split('/').some((part) => ['', '.', '..'].includes(part))
+}
+
+/** Throws `E_CONFIG` unless {@link isName}. */
 export function checkName(name: string): void {
-  const printable = Array.from(name).every(
-    (character) => character >= ' ' && character !== '\u007f' && character !== '\\',
-  )
-  const parts = name.split('/')
-  if (name.length > 512 || !printable || parts.some((part) => ['', '.', '..'].includes(part))) {
+  if (!isName(name)) {
     throw new WalrustError('E_CONFIG', `"${name}" cannot be the name of a database in storage`)
   }
 }

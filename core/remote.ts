@@ -7,10 +7,12 @@ import { Inventory, type StoredFile } from './inventory.js'
 import { HEADER_SIZE } from './ltx/layout.js'
 import type { LtxError } from './ltx/errors.js'
 import { type LtxHeader, readHeader } from './ltx/header.js'
-import type { ObjectBody, ObjectInfo, ObjectStore } from './object-store.js'
+import { type ObjectBody, type ObjectInfo, type ObjectStore, StoreError } from './object-store.js'
 import { checkName, type FileId, fileKey, fileName, parseKey, sidecarKey } from './object-keys.js'
 
 const MAX_SIDECAR = 64 * 1024
+/** Objects in one listing. Each takes some hundred bytes here; a listing without end must not take all there are. */
+const MOST_LISTED = 5_000_000
 
 /**
  * One database in one storage: what lies there, and how to read it. Nothing here is remembered but the inventory that
@@ -30,10 +32,12 @@ export class Remote {
   }
 
   /** Lists everything there is of the database. Errors: `E_STORAGE`…, also if the listing ends early. */
-  async inventory(signal?: AbortSignal): Promise<Inventory> {
+  async inventory(signal?: AbortSignal, most = MOST_LISTED): Promise<Inventory> {
     const inventory = new Inventory()
+    let listed = 0
     try {
       for await (const info of this.store.list({ prefix: `${this.name}/`, signal })) {
+        if (++listed > most) throw new StoreError('permanent', `more than ${most} objects`)
         const id = parseKey(this.store.keyStyle, info.key)
         if (id?.name !== this.name) continue
         const { level, minTxid, maxTxid } = id

@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3'
 import { existsSync } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isBusy } from '../database/connection.js'
 import { messageOf, WalrustError } from '../errors.js'
@@ -37,11 +37,7 @@ export class DatabaseTarget {
     // new database: an empty WAL does no harm to the new one.
     this.#old?.pragma('wal_checkpoint(TRUNCATE)')
     if (!this.#old) await this.#removeLeftovers()
-    const mode = existsSync(this.path) ? (await stat(this.path)).mode & 0o777 : undefined
-    if (mode !== undefined) {
-      const { chmod } = await import('node:fs/promises')
-      await chmod(file, mode)
-    }
+    if (existsSync(this.path)) await takeOwnership(file, this.path)
     await rename(file, this.path)
     await this.#removeLeftovers()
     await syncFolder(dirname(this.path))
@@ -81,6 +77,13 @@ export class DatabaseTarget {
       })
     }
   }
+}
+
+/** Gives a file the permissions of another and, where we may, its owner: the application goes on as who it was. */
+async function takeOwnership(file: string, of: string): Promise<void> {
+  const { mode, uid, gid } = await stat(of)
+  await chown(file, uid, gid).catch(() => undefined)
+  await chmod(file, mode & 0o777)
 }
 
 function isCorrupt(error: unknown): boolean {

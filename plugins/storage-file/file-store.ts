@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { access, link, lstat, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { access, link, lstat, mkdir, open, readdir, realpath, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
@@ -19,6 +19,9 @@ import {
 } from '../../core/index.js'
 
 const READ_SIZE = 256 * 1024
+/** A backup is as confidential as the database: for its owner alone. Folders that are there already stay as they are. */
+const FILE_MODE = 0o600
+const FOLDER_MODE = 0o700
 /** Files in the making; a listing passes them over, and the next write of the same folder does not mind them. */
 const TEMPORARY = '.walrust-'
 /** Left by a process that was killed while writing; nobody writes one file for that long. */
@@ -52,7 +55,7 @@ export class FileStore implements ObjectStore {
 
   async check(): Promise<void> {
     try {
-      await mkdir(this.folder, { recursive: true })
+      await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE })
       await access(this.folder, constants.W_OK | constants.X_OK)
     } catch (error) {
       throw failure(error, this.folder)
@@ -64,8 +67,10 @@ export class FileStore implements ObjectStore {
     const path = this.#path(key)
     const temporary = join(dirname(path), `${TEMPORARY}${randomBytes(6).toString('hex')}`)
     try {
+      await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE })
+      await this.#checkInside(path)
       if (options.ifAbsent && (await exists(path))) throw taken(key, this.url)
-      await mkdir(dirname(path), { recursive: true })
+      await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE })
       await this.#write(temporary, body, options)
       await publish(temporary, path, options.ifAbsent ?? false, () => taken(key, this.url))
       await syncFolders(dirname(path), this.folder)
@@ -88,7 +93,10 @@ export class FileStore implements ObjectStore {
 
   async head(key: string): Promise<ObjectInfo | undefined> {
     try {
-      const found = await stat(this.#path(key))
+      const path = this.#path(key)
+      await this.#checkInside(path)
+      // A link is no object, wherever it leads.
+      const found = await lstat(path)
       return found.isFile() ? toInfo(key, found) : undefined
     } catch (error) {
       if (isAbsent(error)) return undefined
@@ -111,6 +119,7 @@ export class FileStore implements ObjectStore {
     const folders = new Set<string>()
     for (const key of keys) {
       try {
+        await this.#checkInside(this.#path(key))
         await unlink(this.#path(key))
         folders.add(dirname(this.#path(key)))
       } catch (error) {
@@ -127,9 +136,26 @@ export class FileStore implements ObjectStore {
     return path
   }
 
+  /**
+   * Nor may a symbolic link lead out of it: whoever may write to the folder could have us write anywhere.
+   * Errors: those of the file system, among them `ENOENT` if the folder itself is not there.
+   */
+  async #checkInside(path: string): Promise<void> {
+    const root = await realpath(this.folder)
+    for (let folder = dirname(path); folder.length > this.folder.length; folder = dirname(folder)) {
+      const real = await realpath(folder).catch((error: unknown) => {
+        if (isAbsent(error)) return undefined
+        throw error
+      })
+      if (real === undefined) continue
+      if (real.startsWith(root + sep)) return
+      throw new StoreError('permanent', `${folder} leads out of ${this.folder} by a symbolic link`)
+    }
+  }
+
   async #write(path: string, body: () => ObjectBody, options: PutOptions): Promise<void> {
     const { timestamp } = options
-    const handle = await open(path, 'wx', 0o644)
+    const handle = await open(path, 'wx', FILE_MODE)
     try {
       for await (const piece of exactBody(body(), options)) {
         for (let done = 0; done < piece.length;) done += (await handle.write(piece, done)).bytesWritten
@@ -142,7 +168,7 @@ export class FileStore implements ObjectStore {
   }
 
   async *#read(path: string, start: number, end: number, signal: AbortSignal | undefined): ObjectBody {
-    const handle = await open(path, 'r').catch((error: unknown) => {
+    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
       throw failure(error, path)
     })
     try {
@@ -165,6 +191,7 @@ export class FileStore implements ObjectStore {
   async *#walk(folder: string): AsyncGenerator<string> {
     let found
     try {
+      if (folder !== '') await this.#checkInside(join(this.#path(folder), 'x'))
       found = await readdir(join(this.folder, folder), { withFileTypes: true })
     } catch (error) {
       if (isAbsent(error)) return
@@ -237,6 +264,7 @@ function taken(key: string, url: string): WalrustError {
 }
 
 const KINDS: Readonly<Record<string, 'auth' | 'missing' | 'permanent'>> = {
+  ELOOP: 'permanent',
   EACCES: 'auth',
   EPERM: 'auth',
   EROFS: 'auth',
