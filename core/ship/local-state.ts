@@ -1,4 +1,4 @@
-import { mkdir, readFile, unlink } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskError, writeDurably } from '../fs/durable.js'
 import { LtxDecoder } from '../ltx/decoder.js'
@@ -6,7 +6,7 @@ import type { LtxHeader } from '../ltx/header.js'
 import type { ObjectBody } from '../object-store.js'
 import type { PageChecksums } from '../pages/page-checksums.js'
 import { PageChecksumFile } from '../spool/page-checksum-file.js'
-import { type Position, readPosition, writePosition } from '../spool/position-file.js'
+import { type Position, PositionFile } from '../spool/position-file.js'
 import { hashFile, readFileBody, Spool, type SpooledFile } from '../spool/spool.js'
 
 /** Gives the LTX file inside a spooled file. */
@@ -34,6 +34,7 @@ export class LocalState {
     readonly folder: string,
     readonly spool: Spool,
     readonly tableFile: PageChecksumFile,
+    readonly positionFile: PositionFile,
     decode: Decode,
   ) {
     this.#decode = decode
@@ -49,9 +50,15 @@ export class LocalState {
       throw diskError(error, folder)
     })
     const spool = await Spool.open(join(folder, 'spool'))
-    const state = new LocalState(folder, spool, new PageChecksumFile(join(folder, 'pages.crc')), decode)
+    const state = new LocalState(
+      folder,
+      spool,
+      new PageChecksumFile(join(folder, 'pages.crc')),
+      new PositionFile(join(folder, 'position')),
+      decode,
+    )
     state.begun = await readChecksum(state.#begunPath)
-    state.position = await readPosition(state.#positionPath)
+    state.position = await state.positionFile.read()
     if (state.position) await state.#bringUp(state.position)
     return state
   }
@@ -60,13 +67,9 @@ export class LocalState {
     return join(this.folder, 'begun')
   }
 
-  get #positionPath(): string {
-    return join(this.folder, 'position.json')
-  }
-
   /** Moves the position, on disk first: what was not written is not acted upon. Errors: `E_DISK_FULL`, `E_STATE`. */
   async writePosition(position: Position): Promise<void> {
-    await writePosition(this.#positionPath, position)
+    await this.positionFile.write(position)
     this.position = position
   }
 
@@ -99,11 +102,12 @@ export class LocalState {
     this.table = undefined
     this.tableTxid = 0
     this.unplaced = false
-    await unlink(this.#positionPath).catch(() => undefined)
+    await this.positionFile.clear()
   }
 
   async close(): Promise<void> {
     await this.tableFile.close()
+    await this.positionFile.close()
   }
 
   /** Brings the table from where it was saved up to the newest file, with the files that are still here. */

@@ -1,5 +1,6 @@
 /** What lies on this machine: positions, page checksums, spool, segments, replica state; and what comes over a socket. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +12,7 @@ import { PageChecksums } from '../../core/pages/page-checksums.js'
 import { PageListBuilder } from '../../core/pages/page-list.js'
 import { readState, type ReplicaPoint, writeState } from '../../core/replica/state.js'
 import { PageChecksumFile } from '../../core/spool/page-checksum-file.js'
-import { type Position, readPosition, writePosition } from '../../core/spool/position-file.js'
+import { type Position, PositionFile } from '../../core/spool/position-file.js'
 import { Spool } from '../../core/spool/spool.js'
 import { Segment } from '../../plugins/shadow-wal/segment.js'
 import { ShadowLog } from '../../plugins/shadow-wal/shadow-log.js'
@@ -60,12 +61,28 @@ function damagedJson(random: Random, text: string): Uint8Array {
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
 
-await writePosition(file('position'), position)
-const positionText = readFileSync(file('position'), 'utf8')
+const positions0 = new PositionFile(file('position'))
+await positions0.write(position)
+await positions0.close()
+const positionBytes = readFileSync(file('position'))
+
+/** A slot whose hash is right for what it says, true or not. */
+function sealedSlot(text: string | Uint8Array): Buffer {
+  const hash = createHash('sha256').update(text).digest('hex')
+  const slot = Buffer.alloc(4096)
+  Buffer.concat([Buffer.from(`WALRUST POSITION 1\n${hash}\n`), Buffer.from(text), Buffer.from('\n')]).copy(slot)
+  return slot
+}
 
 async function positions(random: Random): Promise<void> {
-  writeFileSync(file('position-2'), damagedJson(random, positionText))
-  const read = await readPosition(file('position-2'))
+  // Written in the second slot first.
+  const text = positionBytes.subarray(4096).toString('utf8').split('\n')[2]
+  const sealed = () => sealedSlot(damagedJson(random, text))
+  writeFileSync(
+    file('position-2'),
+    random.chance(0.3) ? damage(random, positionBytes) : Buffer.concat([sealed(), sealed()]),
+  )
+  const read = await new PositionFile(file('position-2')).read()
   if (!read) return
   const { txid, commit, pageSize, timestamp, log, proof } = read
   assert.ok([commit, timestamp, log.generation, log.frame].every(isCount) && isCount(txid) && txid > 0)
@@ -73,7 +90,9 @@ async function positions(random: Random): Promise<void> {
   if (proof) assert.ok(Object.values(proof).every(isCount))
   assert.ok(read.pre >= 0n && read.checksum >= 0n)
   // What was understood can be written again.
-  await writePosition(file('position-3'), read)
+  const again = new PositionFile(file('position-3'))
+  await again.write(read)
+  await again.close()
 }
 
 await writeState(file('replica'), {

@@ -47,6 +47,8 @@ describe('what this machine remembers, held against what lies in storage', () =>
     local = await LocalState.load(folder.file('state'), (bytes) => Promise.resolve(bytes))
   })
 
+  afterEach(() => local.close())
+
   /** Puts files 1 to n into storage, each with the facts of its place in the chain. */
   async function stored(n: number, other: Record<string, string> = {}): Promise<void> {
     for (let txid = 1; txid <= n; txid++) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { type Position, readPosition, writePosition } from '../../../core/spool/position-file.js'
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { type Position, PositionFile } from '../../../core/spool/position-file.js'
 import { useFolder } from '../../helpers/databases.js'
 
 const position: Position = {
@@ -20,45 +20,87 @@ const position: Position = {
 
 describe('the position on disk', () => {
   const folder = useFolder()
-  const path = () => folder.file('position.json')
+  const path = () => folder.file('position')
+  const read = () => new PositionFile(path()).read()
+
+  async function write(...positions: Position[]): Promise<void> {
+    const file = new PositionFile(path())
+    await file.read()
+    for (const next of positions) await file.write(next)
+    await file.close()
+  }
 
   it('comes back as it was', async () => {
-    await writePosition(path(), position)
-    assert.deepEqual(await readPosition(path()), position)
+    await write(position)
+    assert.deepEqual(await read(), position)
     const bare = { ...position, proof: undefined, prev: undefined, gapStart: undefined, codecs: [], sha256: '' }
-    await writePosition(path(), bare)
-    assert.deepEqual(await readPosition(path()), bare)
+    await write(bare)
+    assert.deepEqual(await read(), bare)
   })
 
-  it('is replaced whole and leaves nothing beside it', async () => {
-    await writePosition(path(), position)
-    const { ino } = statSync(path())
-    await writePosition(path(), { ...position, txid: 5 })
-    assert.notEqual(statSync(path()).ino, ino)
-    assert.deepEqual(readdirSync(folder.path), ['position.json'])
-  })
-
-  it('counts as not there when it is missing, torn, of another version, or makes no sense', async () => {
-    assert.equal(await readPosition(path()), undefined)
-    await writePosition(path(), position)
-    const text = readFileSync(path(), 'utf8')
-    const bad = [
-      '',
-      'null',
-      '[]',
-      text.slice(0, text.length / 2),
-      text.replace('"version": 1', '"version": 2'),
-      text.replace(/"txid": \d+/, '"txid": 0'),
-      text.replace(/"txid": \d+/, '"txid": -1'),
-      text.replace(/"txid": \d+/, '"txid": 1.5'),
-      text.replace(/"txid": \d+/, '"txid": 1e300'),
-      text.replace(/"commit": \d+/, '"commit": "17"'),
-      text.replace(/"frame": 99/, '"frame": null'),
-      text.replace(/"pre": "[^"]*"/, '"pre": "xyz"'),
-    ]
-    for (const content of bad) {
-      writeFileSync(path(), content)
-      assert.equal(await readPosition(path()), undefined, content)
+  it('is the newest of those written, over as many lives as there are', async () => {
+    for (let txid = 1; txid <= 9; txid += 3) {
+      await write(...[txid, txid + 1, txid + 2].map((n) => ({ ...position, txid: n })))
+      assert.equal((await read())?.txid, txid + 2)
     }
+    assert.equal(statSync(path()).size, 8192)
+    assert.deepEqual(readdirSync(folder.path), ['position'])
+  })
+
+  it('is the one before where the newest was torn, at whichever byte', async () => {
+    const [older, newer] = [{ ...position, txid: 6 }, { ...position, txid: 7 }] // prettier-ignore
+    await write(older)
+    const before = readFileSync(path())
+    await write(newer)
+    const after = readFileSync(path())
+    const changed = before.findIndex((byte, i) => byte !== after[i])
+    const slot = changed < 4096 ? 0 : 4096
+    const length = after.subarray(slot, slot + 4096).indexOf(0)
+    for (let torn = 1; torn < length; torn += 7) {
+      writeFileSync(path(), Buffer.concat([after.subarray(0, slot + torn), before.subarray(slot + torn)]))
+      assert.equal((await read())?.txid, 6, `torn at ${torn}`)
+    }
+    writeFileSync(path(), after)
+    assert.equal((await read())?.txid, 7)
+  })
+
+  it('counts as not there when it is missing, empty, cut short, or makes no sense', async () => {
+    assert.equal(await read(), undefined)
+    await write(position)
+    const good = readFileSync(path())
+    for (const bad of [
+      Buffer.alloc(0),
+      Buffer.alloc(8192),
+      good.subarray(0, 100),
+      Buffer.from('null'),
+      Buffer.alloc(8192, 10),
+    ]) {
+      writeFileSync(path(), bad)
+      assert.equal(await read(), undefined)
+    }
+    // With the hash right, and wrong in what it says.
+    for (const lie of [
+      { txid: 0 },
+      { txid: -1 },
+      { txid: 1.5 },
+      { commit: -7 },
+      { pageSize: 1000 },
+      { timestamp: 1e300 },
+      { log: null },
+    ]) {
+      rmSync(path(), { force: true })
+      await write({ ...position, ...lie } as Position)
+      assert.equal(await read(), undefined, JSON.stringify(lie))
+    }
+  })
+
+  it('is forgotten when it is told to be, and can be written again', async () => {
+    const file = new PositionFile(path())
+    await file.write(position)
+    await file.clear()
+    assert.equal(await read(), undefined)
+    await file.write({ ...position, txid: 3 })
+    assert.equal((await read())?.txid, 3)
+    await file.close()
   })
 })
