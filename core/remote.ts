@@ -4,9 +4,9 @@ import { type FileFacts, fromMetadata, headerFacts, toMetadata } from './facts.j
 import { storageFailure } from './failures.js'
 import type { DatabaseInfo, DecodeRequest, Hooks } from './hooks.js'
 import { Inventory, type StoredFile } from './inventory.js'
-import { HEADER_SIZE } from './ltx/layout.js'
-import type { LtxError } from './ltx/errors.js'
-import { type LtxHeader, readHeader } from './ltx/header.js'
+import { HEADER_SIZE, TRAILER_SIZE } from './ltx/layout.js'
+import { LtxError } from './ltx/errors.js'
+import { type LtxHeader, readHeader, readTrailer } from './ltx/header.js'
 import { type ObjectBody, type ObjectInfo, type ObjectStore, StoreError } from './object-store.js'
 import { checkName, type FileId, fileKey, fileName, parseKey, sidecarKey } from './object-keys.js'
 
@@ -105,13 +105,17 @@ export class Remote {
     return hash.digest('hex')
   }
 
-  /** The header of a file without transforms. */
+  /** The header of a file without transforms, with the checksum that a tracked file has in its trailer. */
   async header(file: StoredFile, signal?: AbortSignal): Promise<LtxHeader> {
     const bytes = await collect(this.raw(file, { start: 0, end: HEADER_SIZE }, signal), HEADER_SIZE)
     try {
-      return readHeader(bytes)
+      const header = readHeader(bytes)
+      if (header.checksums !== 'tracked') return header
+      const end = { start: Math.max(0, file.size - TRAILER_SIZE), end: file.size }
+      const { post } = readTrailer(await collect(this.raw(file, end, signal), TRAILER_SIZE), header)
+      return { ...header, post }
     } catch (error) {
-      throw this.damaged(file, error as LtxError)
+      throw error instanceof LtxError ? this.damaged(file, error) : error
     }
   }
 

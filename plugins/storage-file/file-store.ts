@@ -49,13 +49,16 @@ export class FileStore implements ObjectStore {
     verifiesSha256: true,
   }
 
+  /** Inode of the folder, once it was written to. Not its device: that can be another one after a remount. */
+  #inode: number | undefined
+
   constructor(readonly folder: string) {
     this.url = pathToFileURL(folder).href
   }
 
   async check(): Promise<void> {
     try {
-      await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE })
+      await this.#checkPlace()
       await access(this.folder, constants.W_OK | constants.X_OK)
     } catch (error) {
       throw failure(error, this.folder)
@@ -67,7 +70,7 @@ export class FileStore implements ObjectStore {
     const path = this.#path(key)
     const temporary = join(dirname(path), `${TEMPORARY}${randomBytes(6).toString('hex')}`)
     try {
-      await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE })
+      await this.#checkPlace()
       await this.#checkInside(path)
       if (options.ifAbsent && (await exists(path))) throw taken(key, this.url)
       await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE })
@@ -80,6 +83,22 @@ export class FileStore implements ObjectStore {
       throw failure(error, path)
     }
     return toInfo(key, await stat(path))
+  }
+
+  /**
+   * Throws if the folder is not the one that was written to before. A disk that was unmounted leaves its empty mount
+   * point: what would be written there is on another disk, and beyond a gap when the right one is back.
+   */
+  async #checkPlace(): Promise<void> {
+    if (this.#inode === undefined) await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE })
+    const found = await stat(this.folder).catch((error: unknown) => {
+      if (isAbsent(error)) return undefined
+      throw error
+    })
+    this.#inode ??= found?.ino
+    if (found?.ino !== this.#inode) {
+      throw new StoreError('transient', `${this.folder} is not the folder that it was: is its disk mounted?`)
+    }
   }
 
   async get(

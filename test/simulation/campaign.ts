@@ -2,7 +2,7 @@
  * Runs random worlds until the time is over: `npm run campaign -- --minutes 10 --seed 1`. One seed alone, with what
  * happened: `npm run campaign -- --only 4711`.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -15,6 +15,8 @@ const { values } = parseArgs({
     only: { type: 'string' },
     length: { type: 'string', default: '60' },
     sabotage: { type: 'string' },
+    /** Folder for everything that happened in worlds that failed. */
+    traces: { type: 'string' },
     /** Runs the one seed so often, and says whether the same requests were made each time. */
     times: { type: 'string', default: '1' },
   },
@@ -46,6 +48,7 @@ async function run(seed: number): Promise<void> {
     failed.push(seed)
     const { trace = [] } = error as { trace?: readonly string[] }
     const shown = values.only === undefined ? trace.slice(-25) : trace
+    if (values.traces !== undefined) writeFileSync(join(values.traces, `${seed}.txt`), trace.join('\n'))
     process.stdout.write(`\nseed ${seed}: ${(error as Error).stack}\n${shown.join('\n')}\n`)
     process.stdout.write(`again: npm run campaign -- --only ${seed} --length ${length}\n`)
   } finally {

@@ -58,10 +58,14 @@ describe('a defect that was planted', function () {
   ]
   for (const { defect, seed, checks } of planted) {
     it(`${defect} is found`, async () => {
-      const found = await runProgramme({ seed, folder: folder.path, length: 40, sabotage: defect }).then(
-        () => assert.fail('nothing was found'),
-        (error: unknown) => error as Violation,
-      )
+      let found: Violation | undefined
+      // SQLite's salts are random: a seed that finds it today may need a neighbour tomorrow.
+      for (let at = seed; !found && at < seed + 8; at++) {
+        await runProgramme({ seed: at, folder: folder.file(String(at)), length: 40, sabotage: defect }).catch(
+          (error: unknown) => (found = error as Violation),
+        )
+      }
+      assert.ok(found, 'nothing was found')
       assert.ok(
         checks.includes(found.check),
         `${found.message}\n${(found as { trace?: string[] }).trace?.slice(-30).join('\n')}`,
