@@ -13,7 +13,7 @@ import { PageChecksums } from '../pages/page-checksums.js'
 import type { Remote } from '../remote.js'
 import { planRestore } from '../restore/plan.js'
 import { readRemoteTable } from '../restore/remote-table.js'
-import { readFileBody } from '../spool/spool.js'
+import { readFileBody, type SpooledFile } from '../spool/spool.js'
 import type { StorageStatus } from '../status.js'
 import { ContinuityLost } from '../wal/follower.js'
 import { comparePositions, LOG_START, type LogPosition, type WalPosition } from '../wal/position.js'
@@ -659,7 +659,7 @@ export class Shipper {
   /** Saves the table when it is time, and lets the cache shrink to its bounds. Only files that are durable remotely. */
   async #tidy(): Promise<void> {
     const { local, settings } = this.#parts
-    const { position, spool } = local
+    const { position } = local
     if (!position) return
     const behind = position.txid - local.tableTxid
     if (behind >= SAVE_FILES || (behind > 0 && performance.now() - this.#saved >= SAVE_MS)) {
@@ -667,10 +667,26 @@ export class Shipper {
       this.#saved = performance.now()
     }
     const oldest = Date.now() - settings.cacheRetention
+    await this.#shrinkCache((bytes, file) => bytes > settings.cacheMaxSize || file.written < oldest)
+  }
+
+  /** The disk is full: what is kept only for convenience must not keep what is new from being shipped. */
+  async #makeRoom(): Promise<void> {
+    try {
+      // Files are needed for as long as the table on disk is older; it is written in place.
+      await this.#parts.local.saveTable()
+      await this.#shrinkCache(() => true)
+    } catch (error) {
+      this.#log.debug('no room could be made', { error: messageOf(error) })
+    }
+  }
+
+  /** Removes files, the oldest first, for as long as `go` says so, and none that is needed. */
+  async #shrinkCache(go: (bytes: number, file: SpooledFile) => boolean): Promise<void> {
+    const { spool, tableTxid } = this.#parts.local
     let { bytes } = spool
     for (const file of [...spool.files]) {
-      const needed = file.maxTxid > this.#confirmed || file.maxTxid > local.tableTxid
-      if (needed || (bytes <= settings.cacheMaxSize && file.written >= oldest)) break
+      if (file.maxTxid > Math.min(this.#confirmed, tableTxid) || !go(bytes, file)) return
       bytes -= file.size
       await spool.remove(file)
     }
@@ -734,6 +750,7 @@ export class Shipper {
       return
     }
     this.#noteFailure(error)
+    if (isError(error, 'E_DISK_FULL')) await this.#makeRoom()
     this.#log.warn('trying again', { error: messageOf(error) })
     this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2 || FIRST_PAUSE)
     await sleep(this.#pause, undefined, { signal: this.#abort.signal }).catch(() => undefined)
