@@ -15,8 +15,8 @@ const VALID_FOR = 92
 /** Bytes of a page that have to be there to read a head. */
 export const HEAD_SIZE = 100
 
-/** 1 is rollback mode, 2 is WAL mode. */
 const ROLLBACK = 1
+const WAL = 2
 
 export interface PageHead {
   readonly write: number
@@ -42,6 +42,10 @@ export function writeHead(page: Uint8Array, head: PageHead): void {
   v.setUint8(READ_VERSION, head.read)
   v.setUint32(CHANGE_COUNTER, head.counter)
   v.setUint32(VALID_FOR, head.validFor)
+}
+
+export function isWal(head: PageHead): boolean {
+  return head.write === WAL || head.read === WAL
 }
 
 /** What stands in a replica instead of the source's `head`. A size that was not valid there must not become so here. */

@@ -11,7 +11,7 @@ import { PageChecksums } from '../pages/page-checksums.js'
 import type { PageSet } from '../pages/page-set.js'
 import { PageWriter } from '../restore/page-writer.js'
 import { applyChecksums } from '../ship/checksum-delta.js'
-import { HEAD_SIZE, type PageHead, readHead, replicaHead, writeHead } from './head.js'
+import { HEAD_SIZE, isWal, type PageHead, readHead, replicaHead, writeHead } from './head.js'
 import { readPages } from './page-reader.js'
 import { RollbackJournal } from './rollback-journal.js'
 import type { Staged } from './staging.js'
@@ -150,7 +150,7 @@ export class ReplicaFile {
       this.#recover()
       const head = await this.#readHead()
       const point = [state.at, state.next].find((one) => one !== undefined && sameHead(head, one))
-      if (!point) throw this.#foreign('its change counter is not that of the replica')
+      if (!point) throw this.#written(head)
       const { size } = await this.#handle.stat()
       if (size !== point.commit * point.pageSize) throw this.#foreign(`it is ${size} bytes long`)
       const table = new PageChecksums(point.pageSize)
@@ -227,7 +227,8 @@ export class ReplicaFile {
       throw this.#foreign('another file was put in its place')
     }
     if (found.size !== this.#point.commit * this.#point.pageSize) throw this.#foreign(`it is ${found.size} bytes long`)
-    if (!sameHead(await this.#readHead(), this.#point)) throw this.#foreign('another program has written to it')
+    const head = await this.#readHead()
+    if (!sameHead(head, this.#point)) throw this.#written(head)
   }
 
   /**
@@ -322,6 +323,15 @@ export class ReplicaFile {
       cursor.close()
       sums.close()
     }
+  }
+
+  /** Many programs turn WAL mode on whenever they open a database; that is a write like any other. */
+  #written(head: PageHead): WalrustError {
+    if (!isWal(head)) return this.#foreign('another program has written to it')
+    return new WalrustError('E_NOT_REPLICA', `${this.#path} was put into WAL mode by another program`, {
+      database: this.#path,
+      hint: 'Readers leave the journal mode alone, or open it read-only. Remove the file: it is made anew, which loses nothing.',
+    })
   }
 
   #foreign(why: string): WalrustError {

@@ -383,7 +383,10 @@ describe('a replica', function () {
       const writer = new Database(file())
       writer.pragma('journal_mode = WAL')
       writer.close()
-      assert.equal(await code(start()), 'E_NOT_REPLICA')
+      const error = await failure(start())
+      assert.equal(error.code, 'E_NOT_REPLICA')
+      assert.match(error.message, /into WAL mode/)
+      assert.match(error.hint, /open it read-only/)
     })
 
     it('one that is kept by somebody already', async () => {
