@@ -51,7 +51,7 @@ const file = (name: string) => join(folder, name)
 /** Text with bytes changed, or with a value changed for one that nobody expects there. */
 function damagedJson(random: Random, text: string): Uint8Array {
   if (random.chance(0.4)) return damage(random, Buffer.from(text))
-  const values = [null, -1, 1.5, 2 ** 53, '', 'x', [], {}, '0'.repeat(20), true, ...edges]
+  const values = [null, -1, 1.5, 2 ** 40, 2 ** 53, '', 'x', [], {}, '0'.repeat(20), true, ...edges]
   const keys = Array.from(text.matchAll(/"(\w+)":/g), (match) => match[1])
   const key = random.pick(keys)
   return Buffer.from(
@@ -110,6 +110,8 @@ async function replicaStates(random: Random): Promise<void> {
     if (!one) continue
     const { txid, timestamp, commit, counter, pageSize, head } = one
     assert.ok([txid, commit, counter, ...Object.values<number>({ ...head })].every(isCount))
+    assert.ok([commit, counter, head.counter, head.validFor].every((word) => word <= 0xffffffff))
+    assert.ok(head.write <= 255 && head.read <= 255)
     assert.ok(isPageSize(pageSize) && one.checksum < 2n ** 64n)
     assert.ok(!Number.isNaN(new Date(timestamp).getTime()))
   }

@@ -41,7 +41,9 @@ function someKey(random: Random): string {
       '%2e%2e',
     ])
   const odd = <T>(usual: T, lie: () => T): T => (random.chance(0.85) ? usual : lie())
-  const id = () => odd(random.below(20).toString(16).padStart(16, '0'), () => hex(random, random.pick([15, 16, 17])))
+  const small = (digits: number) => random.below(20).toString(16).padStart(digits, '0')
+  const long = () => hex(random, random.pick([15, 16, 17]))
+  const id = () => odd(small(16), () => (random.chance(0.5) ? small(random.pick([15, 17])) : long()))
   const level = random.chance(0.5) ? `ltx/${odd(random.below(10), () => 12)}` : `000${odd(random.below(10), () => 77)}`
   const folders = odd(['app'], () => Array.from({ length: random.below(4) }, part))
   return [
