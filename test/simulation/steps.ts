@@ -82,6 +82,7 @@ export class Steps {
       promises,
       Object.keys(promises).filter((name) => typeof promises[name] === 'function' && name !== 'watch'),
     )
+    this.#wrapClose(promises)
     for (const name of CHANGES_NOW) this.#wrapNow(fs as unknown as Record<string, Call>, name)
     this.#wrapRead()
     const immediate = (run: (...args: unknown[]) => void, ...args: unknown[]) => {
@@ -113,6 +114,17 @@ export class Steps {
         die()
       }
       return original.apply(this, args)
+    }
+  }
+
+  /** Each file handle has a `close` of its own. */
+  #wrapClose(promises: Record<string, Call>): void {
+    const open = promises.open as (...args: unknown[]) => Promise<fs.promises.FileHandle>
+    promises.open = async (...args) => {
+      const handle = await open(...args)
+      const close = handle.close.bind(handle)
+      handle.close = () => this.run(close)
+      return handle
     }
   }
 

@@ -111,10 +111,11 @@ function act(deed: Deed): void {
     insert(deed.rows, deed.bytes, deed.seed)
   }
   if (deed.do === 'schema') {
-    at.exec(
-      `CREATE TABLE IF NOT EXISTS t${deed.number}(a, b); CREATE INDEX IF NOT EXISTS i${deed.number} ON t${deed.number}(a)`,
-    )
-    at.exec(`INSERT INTO t${deed.number} SELECT id, hex(substr(body, 1, 20)) FROM rows LIMIT 30`)
+    const name = `t${deed.number}`
+    transaction(() => {
+      at.exec(`CREATE TABLE IF NOT EXISTS ${name}(a, b); CREATE INDEX IF NOT EXISTS i${deed.number} ON ${name}(a)`)
+      at.exec(`INSERT INTO ${name} SELECT id, hex(substr(body, 1, 20)) FROM rows LIMIT 30`)
+    })
   }
   if (deed.do === 'drop') {
     const name = at.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 't[0-9]*' LIMIT 1")
