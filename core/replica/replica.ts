@@ -169,6 +169,7 @@ export class Replica {
         const plan = await this.#plan(signal)
         if (plan.length === 0) {
           this.#checked = looked
+          this.#options.log.debug('nothing newer', { txid: this.#file.point.txid, lag: this.#lag })
           break
         }
         await this.#advance(plan, signal)

@@ -4,8 +4,18 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Connection } from '../../core/database/connection.js'
+import { Engine } from '../../core/engine.js'
+import { Host } from '../../core/host.js'
+import { SILENT } from '../../core/log.js'
+import { Remote } from '../../core/remote.js'
+import { planRestore } from '../../core/restore/plan.js'
+import { restore } from '../../core/restore/restore.js'
+import { DEFAULT_SETTINGS } from '../../core/settings.js'
 import { Generation } from '../../core/wal/generation.js'
 import { WalFile } from '../../core/wal/wal-file.js'
+import { shadowWal } from '../../plugins/shadow-wal/index.js'
+import { MemoryStore } from '../../plugins/storage-memory/index.js'
+import { checksum } from '../helpers/databases.js'
 import { fixture } from '../helpers/ltx.js'
 import type { Random } from '../helpers/ltx-random.js'
 import { damage } from './damage.js'
@@ -75,7 +85,38 @@ function unread(random: Random): void {
   }
 }
 
+/** All of it, from a damaged WAL to a restored database: what comes out is what SQLite itself makes of that WAL. */
+async function shipped(random: Random): Promise<void> {
+  const { database, wal } = random.pick(originals)
+  const folder = mkdtempSync(join(tmpdir(), 'walrust-fuzz-'))
+  try {
+    const path = join(folder, 'app.db')
+    writeFileSync(path, database)
+    writeFileSync(`${path}-wal`, damage(random, wal, wals))
+    const host = new Host(SILENT)
+    if (random.chance(0.5)) host.use(shadowWal())
+    const store = new MemoryStore()
+    host.use({
+      name: 'fuzz',
+      apply: (to) => to.registerStorage('fuzz', () => store),
+    })
+    const engine = new Engine({ host, log: SILENT, uploadConcurrency: 1 })
+    const settings = { ...DEFAULT_SETTINGS, giveUp: true }
+    await engine.add({ name: 'app', path, stores: [await host.store('fuzz:x')], settings })
+    assert.deepEqual(await engine.close(60_000), [])
+    const remote = new Remote(store, 'app', host.hooks)
+    const inventory = await remote.inventory()
+    const target = join(folder, 'restored.db')
+    const plan = planRestore(inventory, inventory.newest, 'app')
+    await restore(remote, plan, { target, force: false, integrityCheck: 'none' })
+    assert.equal(checksum(target), checksum(path))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
 export const targets: readonly Target[] = [
+  { name: 'wal-shipped', share: 0.1, run: shipped },
   { name: 'wal-recovered', share: 2, run: recovered },
   { name: 'wal-file', share: 3, run: unread },
 ]
