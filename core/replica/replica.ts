@@ -337,6 +337,9 @@ export class Replica {
     const { log } = this.#options
     if (!(error instanceof WalrustError)) return false
     const chain = isError(error, 'E_CHAIN_BROKEN', 'E_OBJECT_DAMAGED', 'E_CHECKSUM')
+    // What was wrong with credentials or bucket from the beginning does not pass.
+    const refused = isError(error, 'E_STORAGE_AUTH', 'E_STORAGE_MISSING') && this.#checked === undefined
+    if (refused) return false
     const passing = error.exitCode === EXIT.storage || isError(error, 'E_DATABASE_BUSY', 'E_DISK_FULL')
     // Each file has its own tries before a way around it is looked for.
     const tries = POLL_TRIES + FILE_TRIES * Math.max(1, this.#failures.size)
