@@ -1,6 +1,7 @@
 import Database from 'better-sqlite3'
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { isError, type WalrustError } from '../../../core/errors.js'
 import { Host } from '../../../core/host.js'
@@ -12,6 +13,7 @@ import { storageFile } from '../../../plugins/storage-file/index.js'
 import { Chain } from '../../helpers/chain.js'
 import { contents, integrity, useFolder } from '../../helpers/databases.js'
 import { repositoryPath } from '../../helpers/ltx.js'
+import { SmallDisk } from '../../kills/small-disk.js'
 
 const ROWS = (first: number, last: number, bytes = 300) =>
   `WITH n(i) AS (VALUES (${first}) UNION ALL SELECT i + 1 FROM n WHERE i < ${last})
@@ -319,6 +321,44 @@ describe('a replica', function () {
     reader.close()
     await replica.poll(signal)
     assertAt(replica, 2)
+  })
+
+  it('stays whole when the disk is full, at whatever point it gets full, and goes on when there is room', async function () {
+    const disk = SmallDisk.mount(folder.file('copy'), 8)
+    if (!disk) this.skip()
+    try {
+      chain.commit(`CREATE TABLE t(id INTEGER PRIMARY KEY, v); ${ROWS(1, 1000)}`)
+      const replica = await start()
+      const codes = new Set<string>()
+      let last = 1
+      for (const room of [8, 200, 400, 500, 600, 700, 800, 1000, 1200]) {
+        // Half of it overwrites, half of it makes the file longer: journal, staged file and growth need room.
+        const txid = chain.commit(
+          `UPDATE t SET v = randomblob(300) WHERE id <= 1000; ${ROWS(2000 * room, 2000 * room + 900)}`,
+        )
+        writeFileSync(join(disk.path, 'room'), Buffer.alloc(room * 1024))
+        disk.fill()
+        rmSync(join(disk.path, 'room'))
+        const failed = await replica.poll(signal).then(
+          () => 'done',
+          (error: unknown) => (error as WalrustError).code,
+        )
+        codes.add(failed)
+        assertAt(replica, failed === 'done' ? txid : last)
+        disk.empty()
+        await replica.poll(signal)
+        assertAt(replica, txid)
+        last = txid
+        chain.commit('DELETE FROM t WHERE id > 1000; VACUUM')
+        await replica.poll(signal)
+        assertAt(replica, ++last)
+      }
+      assert.deepEqual([...codes].sort(), ['E_DISK_FULL', 'done'])
+      await stop(replica)
+    } finally {
+      for (const replica of open.splice(0)) await replica.close()
+      disk.unmount()
+    }
   })
 
   describe('refuses', () => {
