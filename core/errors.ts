@@ -61,6 +61,8 @@ export const ERRORS = {
   E_STORAGE: kind(EXIT.storage, 'Check that the storage can be reached and written to.'),
   E_STORAGE_AUTH: kind(EXIT.storage, 'Check the credentials of the storage.'),
   E_STORAGE_MISSING: kind(EXIT.storage, 'Check the name of the bucket or directory.'),
+  E_STORAGE_REGION: kind(EXIT.storage, 'Set the region to that of the bucket.'),
+  E_STORAGE_CLOCK: kind(EXIT.storage, 'Set the clock of this machine (NTP), then start again.'),
   E_OBJECT_EXISTS: kind(EXIT.storage, 'Something else writes to this prefix. Give each database a prefix of its own.'),
   E_FENCED: kind(EXIT.storage, 'Another walrust has taken over this database. Stop one of the two.'),
   E_UNSHIPPED: kind(

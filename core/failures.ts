@@ -25,10 +25,11 @@ export function storageFailure(error: unknown, url: string, doing: string): Walr
   if (error instanceof WalrustError && error.code !== 'E_HOOK') return error
   const store = storeErrorOf(error)
   return new WalrustError(
-    CODES[store?.kind ?? 'permanent'],
+    store?.advice.code ?? CODES[store?.kind ?? 'permanent'],
     `${doing} ${url}: ${(store ?? (error as Error)).message || messageOf(error)}`,
     {
       storage: url,
+      hint: store?.advice.hint,
       cause: error,
     },
   )

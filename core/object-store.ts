@@ -6,6 +6,7 @@
  * from the place itself. Failures are `WalrustError` with `E_STORAGE`, `E_STORAGE_AUTH` or `E_STORAGE_MISSING`, or a
  * `StoreError` that says of what kind they are; a missing object is an answer, not an error, where the method says so.
  */
+import type { ErrorCode } from './errors.js'
 import type { KeyStyle } from './object-keys.js'
 
 /** The bytes of an object, in pieces. A piece is valid until the next one is asked for. */
@@ -116,12 +117,16 @@ export type FailureKind = 'transient' | 'throttled' | 'auth' | 'missing' | 'perm
 export class StoreError extends Error {
   override readonly name = 'StoreError'
 
-  /** @param retryAfter milliseconds the service asks to wait */
+  /**
+   * @param retryAfter milliseconds the service asks to wait
+   * @param advice what the user can do, and the code to report it under, where those of the kind are not the best ones
+   */
   constructor(
     readonly kind: FailureKind,
     message: string,
     readonly retryAfter?: number,
     cause?: unknown,
+    readonly advice: { readonly hint?: string; readonly code?: ErrorCode } = {},
   ) {
     super(message, cause === undefined ? undefined : { cause })
   }
