@@ -3,6 +3,7 @@ import type { ResolvedConfig } from '../core/config/resolved.js'
 import { shadowWal } from '../plugins/shadow-wal/index.js'
 import { storageFile } from '../plugins/storage-file/index.js'
 import { storageMemory } from '../plugins/storage-memory/index.js'
+import { storageS3 } from '../plugins/storage-s3/index.js'
 import { asUrl, DEFAULT_STORAGE } from './context.js'
 
 /** What the flags of `watch` and its relatives can say. */
@@ -35,7 +36,7 @@ export function configFromFlags(paths: readonly string[], flags: Flags, giveUp: 
   const frames = flags.shadowWal === false ? [] : [shadowWal()]
   return {
     databases: paths.map((path) => ({ path, name: undefined, settings, storages })),
-    plugins: [storageFile(), storageMemory(), ...frames],
+    plugins: [storageFile(), storageMemory(), storageS3(), ...frames],
     upload: { concurrency: flags.uploadConcurrency ?? 4 },
     lease: { ttl: 20_000 },
     health: { maxLag: 300_000 },

@@ -6,6 +6,7 @@ import type { Log, LogLevel } from '../core/log.js'
 import type { ObjectStore } from '../core/object-store.js'
 import { storageFile } from '../plugins/storage-file/index.js'
 import { storageMemory } from '../plugins/storage-memory/index.js'
+import { storageS3 } from '../plugins/storage-s3/index.js'
 import { stderrLog } from './log.js'
 
 /** Where backups go when nobody says anything. */
@@ -31,7 +32,7 @@ export function createContext(command: Command, config?: ResolvedConfig): Contex
   const format = options.logFormat ?? (process.stderr.isTTY ? 'text' : 'json')
   const log = stderrLog({ level: options.logLevel, format })
   const host = new Host(log)
-  for (const plugin of config?.plugins ?? [storageFile(), storageMemory()]) host.use(plugin)
+  for (const plugin of config?.plugins ?? [storageFile(), storageMemory(), storageS3()]) host.use(plugin)
   return { log, host, json: options.json ?? false }
 }
 

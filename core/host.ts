@@ -1,4 +1,5 @@
 import { messageOf, WalrustError } from './errors.js'
+import { failureKind, storageFailure } from './failures.js'
 import { guardHooks } from './guard.js'
 import { createHooks, type Hooks } from './hooks.js'
 import type { Log } from './log.js'
@@ -79,10 +80,22 @@ export class Host {
     return opened
   }
 
-  /** Lets every plugin check what it needs, and every store. */
+  /**
+   * Lets every plugin check what it needs, and every store. A store that cannot be reached just now is no reason to let
+   * commits pass unseen: that is said, and tried again later. Errors: `E_STORAGE`… for what does not pass by itself.
+   */
   async check(stores: Iterable<ObjectStore>): Promise<void> {
     for (const plugin of this.#plugins) await plugin.check?.()
-    for (const store of stores) await store.check?.()
+    for (const store of stores) {
+      try {
+        await store.check?.()
+      } catch (error) {
+        const failure = storageFailure(error, store.url, 'opening')
+        if (!['transient', 'throttled'].includes(failureKind(error))) throw failure
+        const { message, hint } = failure
+        this.#log.warn('the storage cannot be used now; commits wait on this machine', { error: message, hint })
+      }
+    }
   }
 
   async start(): Promise<void> {

@@ -328,16 +328,16 @@ function operationOf({ method, headers }: IncomingMessage, key: string, query: U
     if (method === 'POST' && has('uploadId')) return 'CompleteMultipartUpload'
     if (method === 'DELETE') return has('uploadId') ? 'AbortMultipartUpload' : 'DeleteObject'
   }
-  return method ?? ''
+  return method ?? 'none'
 }
 
 function metadataOf({ headers }: IncomingMessage): Record<string, string> {
-  const found = Object.entries(headers).filter(([name]) => name.startsWith('x-amz-meta-'))
+  const found: Array<[string, unknown]> = Object.entries(headers).filter(([name]) => name.startsWith('x-amz-meta-'))
   return Object.fromEntries(found.map(([name, value]) => [name.slice('x-amz-meta-'.length), String(value)]))
 }
 
 function headersOf({ etag, modified, metadata }: StoredObject): Record<string, string> {
-  const meta = Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name}`, value])
+  const meta = Object.entries(metadata).map(([name, value]): [string, string] => [`x-amz-meta-${name}`, value])
   return {
     etag,
     'last-modified': new Date(modified).toUTCString(),
