@@ -2,7 +2,7 @@ import js from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'core/kernel/kernel-bytes.ts', 'test/fixtures/'] },
+  { ignores: ['dist/', 'node_modules/', 'core/kernel/kernel-bytes.ts', 'core/config/generated/validate.ts', 'plugins/generated/options.ts', 'test/fixtures/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

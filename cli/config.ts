@@ -1,82 +1,23 @@
-import { type DatabaseSettings, DEFAULT_SETTINGS } from '../core/settings.js'
-import type { ResolvedConfig } from '../core/config/resolved.js'
-import { shadowWal } from '../plugins/shadow-wal/index.js'
-import { storageFile } from '../plugins/storage-file/index.js'
-import { storageMemory } from '../plugins/storage-memory/index.js'
-import { storageS3 } from '../plugins/storage-s3/index.js'
-import { asUrl, DEFAULT_STORAGE } from './context.js'
+import type { Command } from 'commander'
+import { type LoadedConfig, loadConfig } from '../core/config/load.js'
+import { setPath } from '../core/config/environment.js'
+import { BUILT_IN } from './built-in.js'
+import { flagLayer } from './flags.js'
 
-/** What the flags of `watch` and its relatives can say. */
-export interface Flags {
+export interface ConfigureOptions {
+  /** Databases that were typed. */
+  databases?: readonly string[]
+  /** A storage that was typed, where the command has a flag of its own for it. */
   bucket?: string
-  syncInterval?: number
-  snapshotInterval?: number
-  onStartup?: boolean
-  checkpointInterval?: number
-  minCheckpointPages?: number
-  walTruncateThreshold?: number
-  maxRetries?: number
-  baseDelay?: number
-  maxDelay?: number
-  uploadConcurrency?: number
-  shadowWal?: boolean
-  spoolDir?: string
-  spoolMaxSize?: number
-  cacheRetention?: number
-  cacheMaxSize?: number
-  stateDir?: string
-  shutdownTimeout?: number
   adopt?: boolean
+  giveUp?: boolean
 }
 
-/** The configuration that the flags alone make. */
-export function configFromFlags(paths: readonly string[], flags: Flags, giveUp: boolean): ResolvedConfig {
-  const settings = { ...settingsOf(flags), giveUp }
-  const storages = [{ url: asUrl(flags.bucket ?? DEFAULT_STORAGE), options: {} }]
-  const frames = flags.shadowWal === false ? [] : [shadowWal()]
-  return {
-    databases: paths.map((path) => ({ path, name: undefined, settings, storages })),
-    plugins: [storageFile(), storageMemory(), storageS3(), ...frames],
-    upload: { concurrency: flags.uploadConcurrency ?? 4 },
-    lease: { ttl: 20_000 },
-    health: { maxLag: 300_000 },
-    metrics: false,
-    shadowWal: flags.shadowWal !== false,
-    shutdownTimeout: flags.shutdownTimeout ?? 10_000,
-    log: { level: 'info', format: undefined },
-  }
-}
-
-/** Settings from the flags that were typed. */
-function settingsOf(flags: Flags): DatabaseSettings {
-  const { sync, checkpoint, snapshot, spool, resilience } = DEFAULT_SETTINGS
-  return {
-    ...DEFAULT_SETTINGS,
-    sync: { interval: flags.syncInterval ?? sync.interval },
-    checkpoint: {
-      ...checkpoint,
-      interval: flags.checkpointInterval ?? checkpoint.interval,
-      minPages: flags.minCheckpointPages ?? checkpoint.minPages,
-      truncateThreshold: flags.walTruncateThreshold ?? checkpoint.truncateThreshold,
-    },
-    snapshot: {
-      ...snapshot,
-      interval: flags.snapshotInterval ?? snapshot.interval,
-      onStartup: flags.onStartup ?? snapshot.onStartup,
-    },
-    spool: {
-      dir: flags.spoolDir,
-      maxSize: flags.spoolMaxSize ?? spool.maxSize,
-      cacheRetention: flags.cacheRetention ?? spool.cacheRetention,
-      cacheMaxSize: flags.cacheMaxSize ?? spool.cacheMaxSize,
-    },
-    resilience: {
-      ...resilience,
-      maxRetries: flags.maxRetries ?? resilience.maxRetries,
-      baseDelay: flags.baseDelay ?? resilience.baseDelay,
-      maxDelay: flags.maxDelay ?? resilience.maxDelay,
-    },
-    stateDir: flags.stateDir,
-    adopt: flags.adopt ?? false,
-  }
+/** Everything that was configured, for a command: file, presets, environment, and the flags that were typed. */
+export async function configure(command: Command, options: ConfigureOptions = {}): Promise<LoadedConfig> {
+  const { bucket, ...rest } = options
+  const flags = flagLayer(command)
+  if (bucket !== undefined) setPath(flags.config as Record<string, unknown>, 'storage.url', bucket)
+  const { config: file } = command.optsWithGlobals<{ config?: string }>()
+  return await loadConfig({ builtIn: BUILT_IN, cwd: process.cwd(), env: process.env, file, flags, ...rest })
 }

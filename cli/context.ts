@@ -1,21 +1,17 @@
 import type { Command } from 'commander'
-import type { ResolvedConfig } from '../core/config/resolved.js'
-import { WalrustError } from '../core/errors.js'
+import type { LoadedConfig } from '../core/config/load.js'
 import { Host } from '../core/host.js'
 import type { Log, LogLevel } from '../core/log.js'
 import type { ObjectStore } from '../core/object-store.js'
-import { storageFile } from '../plugins/storage-file/index.js'
-import { storageMemory } from '../plugins/storage-memory/index.js'
-import { storageS3 } from '../plugins/storage-s3/index.js'
+import { redact } from '../core/redact.js'
+import { storagePlugin } from './built-in.js'
+import { configure } from './config.js'
 import { stderrLog } from './log.js'
-
-/** Where backups go when nobody says anything. */
-export const DEFAULT_STORAGE = 'file:walrust-backups'
 
 /** Options that every command has. */
 export interface GlobalOptions {
   json?: boolean
-  logLevel: LogLevel
+  logLevel?: LogLevel
   logFormat?: 'text' | 'json'
 }
 
@@ -24,36 +20,41 @@ export interface Context {
   log: Log
   host: Host
   json: boolean
+  command: Command
+  /** The configuration, if the command has read it. */
+  loaded?: LoadedConfig
 }
 
-/** Prepares log, hooks and plugins for a command: those of a configuration, or the built-in storages. */
-export function createContext(command: Command, config?: ResolvedConfig): Context {
+/** Prepares log, hooks and plugins for a command. Without a configuration it is read when storage is opened. */
+export function createContext(command: Command, loaded?: LoadedConfig): Context {
   const options = command.optsWithGlobals<GlobalOptions>()
-  const format = options.logFormat ?? (process.stderr.isTTY ? 'text' : 'json')
-  const log = stderrLog({ level: options.logLevel, format })
-  const host = new Host(log)
-  for (const plugin of config?.plugins ?? [storageFile(), storageMemory(), storageS3()]) host.use(plugin)
-  return { log, host, json: options.json ?? false }
+  const { level, format } = loaded?.resolved.log ?? { level: options.logLevel ?? 'info', format: options.logFormat }
+  const log = stderrLog({ level, format: format ?? (process.stderr.isTTY ? 'text' : 'json') })
+  const host = new Host(log, storagePlugin)
+  for (const plugin of loaded?.resolved.plugins ?? []) host.use(plugin)
+  return { log, host, json: options.json ?? false, command, loaded }
 }
 
-/** The storage that was asked for, or the default, which is said aloud. */
-export async function openStorage({ host, log }: Context, url: string | undefined): Promise<ObjectStore> {
-  if (url === undefined) log.info('no storage was given', { using: DEFAULT_STORAGE })
-  return await host.store(asUrl(url ?? DEFAULT_STORAGE))
+/** The storage that was asked for, or that is configured, or the default, which is said aloud. The first of several. */
+export async function openStorage(context: Context, bucket: string | undefined): Promise<ObjectStore> {
+  const { host } = context
+  if (!context.loaded) {
+    context.loaded = await configure(context.command, { bucket })
+    for (const plugin of context.loaded.resolved.plugins) host.use(plugin)
+  }
+  sayDefault(context)
+  const [{ url, options }] = context.loaded.storage.value
+  return await host.store(url, options)
 }
 
-/** A bare path is a folder. */
-export function asUrl(text: string): string {
-  if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return text
-  if (/^[./~]/.test(text)) return `file:${text}`
-  throw new WalrustError('E_USAGE', `"${text}" is not a storage URL`, {
-    hint: 'Write it as file:///folder, s3://bucket/prefix or gs://bucket/prefix.',
-  })
+/** Tells where backups go if nobody has said so. */
+export function sayDefault({ log, loaded }: Context): void {
+  if (loaded?.storage.origin === 'default') log.info('no storage was given', { using: loaded.storage.value[0].url })
 }
 
 /** Writes a result: as JSON, or as the text that people read. */
 export function print(context: Pick<Context, 'json'>, value: unknown, text: () => string): void {
-  const out = context.json ? JSON.stringify(value, bigintAsHex, 2) : text()
+  const out = redact(context.json ? JSON.stringify(value, bigintAsHex, 2) : text())
   process.stdout.write(out.endsWith('\n') ? out : `${out}\n`)
 }
 

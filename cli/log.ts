@@ -1,4 +1,5 @@
 import type { Log, LogFields, LogLevel } from '../core/log.js'
+import { redact } from '../core/redact.js'
 
 const ORDER: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
@@ -15,11 +16,11 @@ export function stderrLog({ level, format }: LogOptions): Log {
     (message: string, fields: LogFields = {}) => {
       if (ORDER.indexOf(own) < least) return
       const time = new Date().toISOString()
-      process.stderr.write(
+      const line =
         format === 'json'
-          ? `${JSON.stringify({ time, level: own, message, ...fields })}\n`
-          : `${time} ${own.toUpperCase().padEnd(5)} ${message}${asText(fields)}\n`,
-      )
+          ? JSON.stringify({ time, level: own, message, ...fields })
+          : `${time} ${own.toUpperCase().padEnd(5)} ${message}${asText(fields)}`
+      process.stderr.write(`${redact(line)}\n`)
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { EXIT, messageOf, WalrustError } from '../core/errors.js'
+import { redact } from '../core/redact.js'
 import { VERSION } from '../core/version.js'
+import { addFlags } from './flags.js'
 
 // New objects get a megabyte and are collected when it is full, instead of getting ever more room while there is work:
 // measured, seven megabytes less in a process that runs for months.
@@ -22,13 +24,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
 const program = new Command('walrust')
   .description('ships every commit of your SQLite databases to object storage, and brings back any moment')
   .version(VERSION)
+  .option('--config <path>', 'the configuration to use (default: walrust.config.* in this folder)')
   .option('--json', 'print the result as one JSON document')
-  .addOption(
-    new Option('--log-level <level>', 'how much to say').choices(['debug', 'info', 'warn', 'error']).default('info'),
-  )
-  .addOption(new Option('--log-format <format>', 'how to say it').choices(['text', 'json']))
   .showHelpAfterError('(walrust --help shows what there is)')
   .exitOverride()
+
+addFlags(program, 'log')
 
 const called = process.argv.slice(2).filter((argument) => Object.hasOwn(COMMANDS, argument))
 for (const name of called.length > 0 ? new Set(called) : Object.keys(COMMANDS)) (await COMMANDS[name]())(program)
@@ -46,13 +47,15 @@ function report(error: unknown): number {
   if (error instanceof WalrustError) {
     const { code, hint, database, storage, plugin, hook } = error
     if (program.opts<{ json?: boolean }>().json) {
-      process.stdout.write(
-        `${JSON.stringify({ error: { code, message: error.message, hint, database, storage, plugin, hook } }, null, 2)}\n`,
-      )
+      const { message, findings } = error as WalrustError & { findings?: unknown }
+      const details = { code, message, hint, database, storage, plugin, hook, findings }
+      process.stdout.write(redact(`${JSON.stringify({ error: details }, null, 2)}\n`))
     }
-    process.stderr.write(`walrust: ${error.message}\n         ${hint}\n`)
+    process.stderr.write(redact(`walrust: ${error.message}\n         ${hint}\n`))
     return error.exitCode
   }
-  process.stderr.write(`walrust: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`)
+  process.stderr.write(
+    redact(`walrust: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`),
+  )
   return EXIT.other
 }

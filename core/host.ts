@@ -29,7 +29,11 @@ export class Host {
   readonly #checkpointListeners: CheckpointListener[] = []
   #status: (() => EngineStatus) | undefined
 
-  constructor(log: Log) {
+  /** @param storagePlugin the plugin for a scheme that none of those in use has registered, loaded when it is needed */
+  constructor(
+    log: Log,
+    private readonly storagePlugin: (scheme: string) => Promise<Plugin | undefined> = () => Promise.resolve(undefined),
+  ) {
     this.#log = log
     guardHooks(this.hooks, (error) =>
       log.warn('a plugin failed', { plugin: error.plugin, hook: error.hook, error: messageOf(error) }),
@@ -69,6 +73,10 @@ export class Host {
   /** The store at a URL; opened once. Errors: `E_CONFIG` for a scheme that no plugin has registered. */
   async store(url: string, options?: Readonly<Record<string, unknown>>): Promise<ObjectStore> {
     const location = parseStorageUrl(url, options)
+    if (!this.#schemes.has(location.scheme)) {
+      const plugin = await this.storagePlugin(location.scheme)
+      if (plugin && !this.#schemes.has(location.scheme)) this.use(plugin)
+    }
     const registered = this.#schemes.get(location.scheme)
     if (!registered) {
       throw new WalrustError('E_CONFIG', `no plugin stores to ${location.scheme}: URLs`, {

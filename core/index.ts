@@ -2,6 +2,9 @@
  * The public surface of walrust: what a plugin, a preset or an embedding program may import. Importing it loads no
  * vendor's SDK and opens nothing.
  */
+export { defineConfig, definePreset } from './config/define.js'
+export type { PluginEntry, PluginOptions, PresetEntry, SecretReference, StorageEntry } from './config/entries.js'
+export type { DatabaseEntry, WalrustConfig } from './config/generated/types.js'
 export { ERRORS, type ErrorCode, type ErrorDetails, EXIT, isError, messageOf, WalrustError } from './errors.js'
 export { EVENT_NAMES, type EventName, type WalrustEvent } from './events.js'
 export {

@@ -35,6 +35,10 @@ export interface Plugin {
   readonly name: string
   /** The versions of walrust it works with, as a range: `>=0.1 <2`. */
   readonly walrust?: string
+  /** Names of other plugins that have to be there too. */
+  readonly needs?: readonly string[]
+  /** What a storage of a scheme may be configured with beside its URL, as JSON schemas by scheme. */
+  readonly storageOptions?: Readonly<Record<string, object>>
   apply(host: PluginHost): void
   /** Called before the first byte is shipped; throws if something is not as it must be. */
   check?(): Promise<void> | void

@@ -1,25 +1,30 @@
 import type { Command } from 'commander'
-import type { ResolvedConfig } from '../../core/config/resolved.js'
-import type { Host } from '../../core/host.js'
+import { WalrustError } from '../../core/errors.js'
 import { Service } from '../../core/service.js'
-import { configFromFlags, type Flags } from '../config.js'
-import { asUrl, type Context, createContext, DEFAULT_STORAGE, print } from '../context.js'
+import { configure } from '../config.js'
+import { type Context, createContext, openStorage, print, sayDefault } from '../context.js'
+import { addFlags, addStorageFlags } from '../flags.js'
 import { askWatcher } from '../running.js'
 
+interface SnapshotOptions {
+  bucket?: string
+  adopt?: boolean
+}
+
 export function snapshotCommand(program: Command): void {
-  program
+  const taking = program
     .command('snapshot')
     .description('store the whole database now')
     .argument('<database>', 'file')
-    .option('-b, --bucket <url>', 'where to')
-    .option('--state-dir <folder>', 'where walrust keeps its state (default: beside the database)')
     .option('--adopt', 'go on with a backup that this machine did not write last')
-    .action(async (path: string, options: Flags, command: Command) => {
-      const config = configFromFlags([path], options, true)
-      const context = createContext(command, config)
-      const done = (await throughWatcher(path, options, context.host)) ?? (await ownSnapshot(config, context, options))
+    .action(async (path: string, options: SnapshotOptions, command: Command) => {
+      const loaded = await configure(command, { databases: [path], giveUp: true, adopt: options.adopt })
+      const context = createContext(command, loaded)
+      const done = (await throughWatcher(path, options.bucket, context)) ?? (await ownSnapshot(context))
       print(context, done, () => `${done.database}: snapshot of transaction ${done.txid}`)
     })
+  addStorageFlags(taking, 'where to')
+  addFlags(taking, 'stateDir')
 }
 
 interface Done {
@@ -29,14 +34,17 @@ interface Done {
 }
 
 /** A running `watch` has the database to itself: it is asked. */
-async function throughWatcher(database: string, { bucket, stateDir }: Flags, host: Host): Promise<Done | undefined> {
-  const storages = bucket === undefined ? undefined : [(await host.store(asUrl(bucket))).url]
-  return await askWatcher<Done>({ command: 'snapshot', database, stateDir, options: { storages } })
+async function throughWatcher(path: string, bucket: string | undefined, context: Context): Promise<Done | undefined> {
+  const { stateDir } = context.loaded?.resolved.databases[0]?.settings ?? {}
+  const storages = bucket === undefined ? undefined : [(await openStorage(context, bucket)).url]
+  return await askWatcher<Done>({ command: 'snapshot', database: path, stateDir, options: { storages } })
 }
 
-async function ownSnapshot(config: ResolvedConfig, { host, log }: Context, { bucket }: Flags): Promise<Done> {
-  if (bucket === undefined) log.info('no storage was given', { using: DEFAULT_STORAGE })
-  const service = new Service({ config, host, log })
+async function ownSnapshot(context: Context): Promise<Done> {
+  const { host, log, loaded } = context
+  if (!loaded) throw new WalrustError('E_INTERNAL', 'a snapshot needs a configuration')
+  sayDefault(context)
+  const service = new Service({ config: loaded.resolved, host, log })
   try {
     await service.start()
     const [database] = service.names

@@ -1,0 +1,45 @@
+import { resolve } from 'node:path'
+import type { BuiltIn } from '../core/config/built-in.js'
+import type { Plugin } from '../core/plugin.js'
+
+/**
+ * The plugins and presets that come with walrust, each loaded when it is wanted. Add one by a line; the schema of its
+ * options is `schemas/plugins/NAME.json`.
+ */
+export const BUILT_IN: BuiltIn = {
+  plugins: {
+    'walrust:heartbeat': async () => (await import('../plugins/heartbeat/index.js')).heartbeat,
+    'walrust:shadow-wal': async () => (await import('../plugins/shadow-wal/index.js')).shadowWal,
+    'walrust:storage-file': async () => (await import('../plugins/storage-file/index.js')).storageFile,
+    'walrust:storage-memory': async () => (await import('../plugins/storage-memory/index.js')).storageMemory,
+    'walrust:webhook': async () => (await import('../plugins/webhook/index.js')).webhook,
+  },
+
+  presets: {
+    'walrust:local': async () => (await import('../presets/local.js')).default,
+  },
+
+  storages: {
+    file: 'walrust:storage-file',
+    memory: 'walrust:storage-memory',
+  },
+
+  standard: ({ shadowWal }) => [...(shadowWal ? [['walrust:shadow-wal'] as const] : [])],
+
+  defaultStorage: 'file:walrust-backups',
+
+  storageUrl(text, folder) {
+    if (/^file:(?!\/)/i.test(text)) return folder === process.cwd() ? text : `file:${resolve(folder, text.slice(5))}`
+    if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return text
+    if (/^[./~]/.test(text)) return folder === process.cwd() ? `file:${text}` : `file:${resolve(folder, text)}`
+    // The Rust tool's way to name a bucket.
+    return `s3://${text}`
+  },
+}
+
+/** The built-in plugin that stores to a scheme. */
+export async function storagePlugin(scheme: string): Promise<Plugin | undefined> {
+  if (!Object.hasOwn(BUILT_IN.storages, scheme)) return undefined
+  const make = await BUILT_IN.plugins[BUILT_IN.storages[scheme]]()
+  return make({} as never)
+}
