@@ -91,6 +91,8 @@ function forTypes(schema, seen = new Map()) {
   seen.set(schema, copy)
   for (const [key, value] of Object.entries(schema)) {
     if (['if', 'then', 'else', 'not'].includes(key) && typeof value === 'object') continue
+    // Which of the properties have to be there together is more than a type says.
+    if (key === 'anyOf' && value.every((option) => option.required)) continue
     copy[key] = forTypes(value, seen)
   }
   if (schema['x-switch']) {
