@@ -104,7 +104,13 @@ function forTypes(schema, seen = new Map()) {
 }
 
 async function types() {
-  const options = { bannerComment: '', format: false, additionalProperties: false, unreachableDefinitions: false }
+  const options = {
+    bannerComment: '',
+    format: false,
+    ignoreMinAndMaxItems: true,
+    additionalProperties: false,
+    unreachableDefinitions: false,
+  }
   const entry = await compile(forTypes(database), 'DatabaseEntry', options)
   const whole = await compile(forTypes(config), 'WalrustConfig', options)
   const imports =
@@ -250,7 +256,7 @@ async function pluginSchemas() {
 }
 
 async function pluginTypes(plugins) {
-  const options = { bannerComment: '', format: false, additionalProperties: false }
+  const options = { bannerComment: '', format: false, ignoreMinAndMaxItems: true, additionalProperties: false }
   const pascal = (name) => name.replace(/(^|-)(\w)/g, (_, _dash, letter) => letter.toUpperCase())
   const compiled = await Promise.all(
     plugins.map(async ([name, schema]) => {

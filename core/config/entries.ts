@@ -30,13 +30,11 @@ export interface PluginOptions {}
 
 /** The name of a plugin: `walrust:NAME`, a package or a path. */
 
-// eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- none before plugins are added
 export type PluginName = Extract<keyof PluginOptions, string> | (string & {})
 
 type KnownEntry = { [Name in keyof PluginOptions]: [Name, PluginOptions[Name]] }[keyof PluginOptions]
 
 /** A plugin by name, with options, or ready made. */
-// eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- none before plugins are added
 export type PluginEntry = PluginName | [PluginName] | KnownEntry | [string, unknown] | Plugin
 
 /** The options a preset is called with. */

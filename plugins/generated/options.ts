@@ -71,104 +71,54 @@ export interface WebhookOptions {
    *
    * @minItems 1
    */
-  hooks?: [
-    {
-      /**
-       * Where to POST: http or https. Shown in logs without its path, which is a secret with many services.
-       */
-      url: string | SecretReference
-      /**
-       * Key for the signature in `X-Walrust-Signature`.
-       */
-      secret?: string | SecretReference
-      /**
-       * Only these events; all without it.
-       */
-      events?: (
-        | 'sync_failed'
-        | 'auth_failure'
-        | 'corruption_detected'
-        | 'circuit_breaker_open'
-        | 'circuit_breaker_closed'
-        | 'gap_healed'
-        | 'checkpoint_detected'
-        | 'wal_size_exceeded'
-        | 'spool_high'
-        | 'writer_fenced'
-        | 'snapshot_completed'
-        | 'validation_failed'
-        | 'recovered'
-        | 'database_unavailable'
-        | 'database_replaced'
-        | 'retention_failed'
-        | 'disk_full'
-      )[]
-      /**
-       * Sent along with every request.
-       */
-      headers?: Record<string, string | SecretReference>
-      /**
-       * For one attempt.
-       */
-      timeout?: Duration | null
-      /**
-       * Attempts after the first.
-       */
-      retries?: number
-      /**
-       * How long what is left is delivered for when the process ends.
-       */
-      drain?: Duration | null
-    },
-    ...{
-      /**
-       * Where to POST: http or https. Shown in logs without its path, which is a secret with many services.
-       */
-      url: string | SecretReference
-      /**
-       * Key for the signature in `X-Walrust-Signature`.
-       */
-      secret?: string | SecretReference
-      /**
-       * Only these events; all without it.
-       */
-      events?: (
-        | 'sync_failed'
-        | 'auth_failure'
-        | 'corruption_detected'
-        | 'circuit_breaker_open'
-        | 'circuit_breaker_closed'
-        | 'gap_healed'
-        | 'checkpoint_detected'
-        | 'wal_size_exceeded'
-        | 'spool_high'
-        | 'writer_fenced'
-        | 'snapshot_completed'
-        | 'validation_failed'
-        | 'recovered'
-        | 'database_unavailable'
-        | 'database_replaced'
-        | 'retention_failed'
-        | 'disk_full'
-      )[]
-      /**
-       * Sent along with every request.
-       */
-      headers?: Record<string, string | SecretReference>
-      /**
-       * For one attempt.
-       */
-      timeout?: Duration | null
-      /**
-       * Attempts after the first.
-       */
-      retries?: number
-      /**
-       * How long what is left is delivered for when the process ends.
-       */
-      drain?: Duration | null
-    }[],
-  ]
+  hooks?: {
+    /**
+     * Where to POST: http or https. Shown in logs without its path, which is a secret with many services.
+     */
+    url: string | SecretReference
+    /**
+     * Key for the signature in `X-Walrust-Signature`.
+     */
+    secret?: string | SecretReference
+    /**
+     * Only these events; all without it.
+     */
+    events?: (
+      | 'sync_failed'
+      | 'auth_failure'
+      | 'corruption_detected'
+      | 'circuit_breaker_open'
+      | 'circuit_breaker_closed'
+      | 'gap_healed'
+      | 'checkpoint_detected'
+      | 'wal_size_exceeded'
+      | 'spool_high'
+      | 'writer_fenced'
+      | 'snapshot_completed'
+      | 'validation_failed'
+      | 'recovered'
+      | 'database_unavailable'
+      | 'database_replaced'
+      | 'retention_failed'
+      | 'disk_full'
+    )[]
+    /**
+     * Sent along with every request.
+     */
+    headers?: Record<string, string | SecretReference>
+    /**
+     * For one attempt.
+     */
+    timeout?: Duration | null
+    /**
+     * Attempts after the first.
+     */
+    retries?: number
+    /**
+     * How long what is left is delivered for when the process ends.
+     */
+    drain?: Duration | null
+  }[]
 }
 
 declare module '../../core/config/entries.js' {
