@@ -95,7 +95,14 @@ function summary({ description, default: value, type }: ConfigKey): string {
   const [sentence] = description.split(/[.;](?:\s|$)/)
   const text = (sentence[0].toLowerCase() + sentence.slice(1)).replaceAll('`', '')
   if (value === undefined || (value === false && type === 'flag')) return text
-  const shown = value === false ? 'off' : value === true ? 'on' : Array.isArray(value) ? value.join(', ') : JSON.stringify(value).replaceAll('"', '')
+  const shown =
+    value === false
+      ? 'off'
+      : value === true
+        ? 'on'
+        : Array.isArray(value)
+          ? value.join(', ')
+          : JSON.stringify(value).replaceAll('"', '')
   return `${text} (default: ${shown})`
 }
 
