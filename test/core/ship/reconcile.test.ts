@@ -146,8 +146,8 @@ describe('what this machine remembers, held against what lies in storage', () =>
 
   it('a spooled file that does not follow what lies there: set aside, and not ours to overwrite', async () => {
     await stored(4, { 'walrust-sha256': hash(99), 'walrust-post': (FLAG | 99n).toString(16) })
-    await local.writePosition(position(5))
-    await local.spool.write(5, body('five'))
+    const { sha256 } = await local.spool.write(5, body('five'))
+    await local.writePosition(position(5, { sha256 }))
     const found = await start()
     assert.ok(found.need === 'compare' && !found.ours)
     assert.deepEqual(local.spool.files, [])

@@ -60,6 +60,9 @@ describe('the position on disk', () => {
       writeFileSync(path(), Buffer.concat([after.subarray(0, slot + torn), before.subarray(slot + torn)]))
       assert.equal((await read())?.txid, 6, `torn at ${torn}`)
     }
+    const lying = Buffer.from(after.toString('latin1').replace('"txid":7', '"txid":9'), 'latin1')
+    writeFileSync(path(), lying)
+    assert.equal((await read())?.txid, 6, 'a digit changed')
     writeFileSync(path(), after)
     assert.equal((await read())?.txid, 7)
   })

@@ -175,7 +175,7 @@ describe('following a WAL', () => {
         follower.advance()
         app.pragma('wal_checkpoint(PASSIVE)')
         await follower.collect()
-        follower.settle(follower.position.frame)
+        assert.ok(follower.settle(follower.position.frame))
       }
       const view = follower.openView()
       const expected = app.serialize()
