@@ -44,6 +44,9 @@ export interface FlushOptions {
   signal?: AbortSignal
 }
 
+/** How often it is told of that somebody else empties the WAL, in milliseconds. */
+const FOREIGN_EVERY = 10 * 60_000
+
 export interface ReplicatorParts {
   name: string
   path: string
@@ -95,6 +98,11 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   #nextSequence = 1
   #state: DatabaseStatus['state'] = 'starting'
   #stateSince = Date.now()
+  /** Pages that were found damaged. */
+  #damaged = 0
+  /** How often somebody else has emptied the WAL since that was last told of, and when it may be told of again. */
+  #emptied = 0
+  #nextEmptied = 0
   /** Commits read through followers that are closed. */
   #commits = 0
   #error: WalrustError | undefined
@@ -123,6 +131,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
       walBytes: sizeOf(`${path}-wal`),
       commits: this.#commits + (this.#follower?.commits ?? 0),
       heldBytes: this.#held?.bytes ?? 0,
+      damagedPages: this.#damaged,
       storages: this.#shippers.map((shipper) => shipper.status),
     }
   }
@@ -305,12 +314,33 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
 
   report(report: CheckpointReport): void {
     this.#parts.onCheckpoint(this.database.name, report)
+    if (report.kind === 'foreign') this.#noteForeign(report)
     this.#log.debug('checkpoint', {
       ...report.result,
       kind: report.kind,
       duration: report.duration,
       locked: report.locked,
     })
+  }
+
+  damaged(pages: readonly number[]): void {
+    this.#damaged += pages.length
+    const { path, name } = this.database
+    const error = `${pages.length} pages of ${path} are not what was committed: a checkpoint did not bring them there`
+    const context = { pages: pages.slice(0, 20), count: pages.length }
+    this.#log.error('the database file is damaged; its backup is not', { error, ...context })
+    this.#parts.notify('corruption_detected', name, { error, context })
+  }
+
+  /** Somebody else empties the WAL. That does no harm, but whoever looks for a cause should know: told of now and then. */
+  #noteForeign({ result }: CheckpointReport): void {
+    if (result.log > 0) return
+    this.#emptied++
+    const now = performance.now()
+    if (now < this.#nextEmptied) return
+    this.#nextEmptied = now + FOREIGN_EVERY
+    this.#parts.notify('checkpoint_detected', this.database.name, { context: { count: this.#emptied } })
+    this.#emptied = 0
   }
 
   /** The lowest position that some shipper still needs frames from. */

@@ -60,6 +60,8 @@ export interface DatabaseStatus {
   readonly commits: number
   /** Bytes that are kept on this machine outside the WAL, before they are in a spool. */
   readonly heldBytes: number
+  /** Pages of the database file that were found not to be what was committed. Its backup has them right. */
+  readonly damagedPages: number
   readonly storages: readonly StorageStatus[]
 }
 
@@ -73,7 +75,7 @@ export interface EngineStatus {
 /**
  * - `healthy`: everything is followed and goes to storage
  * - `degraded`: something is not as it should be and may pass: nothing is lost, and no commit waits too long
- * - `unhealthy`: a database is halted, or commits wait for longer than they may
+ * - `unhealthy`: a database is halted or damaged, or commits wait for longer than they may
  */
 export type Health = 'healthy' | 'degraded' | 'unhealthy'
 
@@ -87,13 +89,14 @@ export function unshippedSince(database: DatabaseStatus): number | undefined {
 
 /** A database that was asked for and cannot be followed at all: it has not been opened yet. */
 export function refusedStatus(name: string, path: string, error: string, since = Date.now()): DatabaseStatus {
-  const sizes = { databaseBytes: 0, walBytes: 0, commits: 0, heldBytes: 0 }
+  const sizes = { databaseBytes: 0, walBytes: 0, commits: 0, heldBytes: 0, damagedPages: 0 }
   return { name, path, state: 'unavailable', since, error, ...sizes, storages: [] }
 }
 
 /** How one database is. */
 export function healthOf(database: DatabaseStatus, maxLag: number, now: number): Health {
-  const { state, since, storages } = database
+  const { state, since, storages, damagedPages } = database
+  if (damagedPages > 0) return 'unhealthy'
   if (state === 'halted' || storages.some((storage) => storage.state === 'halted')) return 'unhealthy'
   const oldest = unshippedSince(database)
   if (oldest !== undefined && now - oldest > maxLag) return 'unhealthy'

@@ -49,7 +49,8 @@ export interface CheckpointSettings {
   maxLock: number
 }
 
-export type CheckpointKind = 'passive' | 'locked' | 'truncate'
+/** What was done: as far as readers allow, under the write lock, cutting the file off; or by somebody else. */
+export type CheckpointKind = 'passive' | 'locked' | 'truncate' | 'foreign'
 
 export interface CheckpointReport {
   kind: CheckpointKind
@@ -70,6 +71,8 @@ export interface CheckpointOwner {
   /** Whether something is being read from the WAL right now that a restart would overwrite. */
   walInUse(): boolean
   report(report: CheckpointReport): void
+  /** Pages that a checkpoint should have brought into the database file are not there. */
+  damaged(pages: readonly number[]): void
 }
 
 /**
@@ -106,6 +109,8 @@ export class Checkpointer {
   /** The last long WAL was restarted under the write lock. */
   #neededLock = false
   #tight = false
+  /** What was last seen or done: more than that is somebody else's work. */
+  #seen: { generation: number; log: number; checkpointed: number } | undefined
   #measured = 0
   #measuredAt = 0
 
@@ -153,6 +158,7 @@ export class Checkpointer {
     }
     const { state } = this.#follower
     if (this.#background) return
+    this.#noteForeign()
     if (this.settled) {
       if (state.log > 0 && now >= this.#nextQuiet) this.#empty(now)
       return
@@ -196,6 +202,7 @@ export class Checkpointer {
     const duration = performance.now() - now
     if (result) this.#report('truncate', result, now, duration)
     this.#follower.collectNow()
+    this.#noteOwn(this.#follower.state)
   }
 
   /** Waits twice as long until the next time, for as long as nothing is committed. */
@@ -223,7 +230,9 @@ export class Checkpointer {
     if (silence < STUCK_MS || now < this.#nextAside || this.#owner.walInUse()) return
     this.#nextAside = now + STUCK_MS
     const { log } = this.#follower.state
-    if (!this.#follower.idle.checkpoint().busy || (await this.#owner.keep()) < log) return
+    const result = this.#follower.idle.checkpoint()
+    this.#noteOwn(result)
+    if (!result.busy || (await this.#owner.keep()) < log) return
     if (!this.#owner.walInUse()) this.#follower.stepAside(ASIDE_MS)
   }
 
@@ -264,7 +273,9 @@ export class Checkpointer {
       this.#background = this.#checkpointInThread().finally(() => (this.#background = undefined))
       return
     }
-    if (this.#follower.idle.checkpoint().busy) return
+    const first = this.#follower.idle.checkpoint()
+    this.#noteOwn(first)
+    if (first.busy) return
     // Copied before, so that the gap that is hoped for need not last for as long as that takes.
     if (!this.#neededLock) await this.#owner.keep()
     this.#follower.advance()
@@ -286,6 +297,7 @@ export class Checkpointer {
   #checkpointInline(kind: CheckpointKind, connection = this.#follower.idle): void {
     const start = performance.now()
     const result = connection.checkpoint()
+    this.#noteOwn(result)
     this.#lastDuration = performance.now() - start
     this.#report(kind, result, start, 0)
   }
@@ -293,6 +305,7 @@ export class Checkpointer {
   async #checkpointInThread(): Promise<void> {
     const start = performance.now()
     const result = await this.#pool.run(this.#file.path)
+    this.#noteOwn(result)
     this.#lastDuration = 0
     this.#report('passive', result, start, 0)
   }
@@ -305,6 +318,8 @@ export class Checkpointer {
     // A file that was put in its place must not be given our locks' protection, nor its WAL be restarted by us.
     if (this.#owner.walInUse() || !this.#follower.settle(kept)) return false
     this.#resetAttempts()
+    const damaged = await this.#follower.checkBackfill()
+    if (damaged.length > 0) this.#owner.damaged(damaged)
     return true
   }
 
@@ -338,7 +353,7 @@ export class Checkpointer {
   async #underLock(): Promise<void> {
     this.#follower.collectNow()
     this.#follower.advance()
-    this.#follower.idle.checkpoint()
+    this.#noteOwn(this.#follower.idle.checkpoint())
     this.#follower.collectNow()
     await this.#settle()
   }
@@ -347,6 +362,24 @@ export class Checkpointer {
     const end = performance.now() + LOCK_TRY_MS
     while (performance.now() < end) if (connection.tryLockWrites()) return true
     return false
+  }
+
+  /** What we did ourselves is not taken for the work of others. */
+  #noteOwn({ log, checkpointed }: { log: number; checkpointed: number }): void {
+    const generation = this.#follower.position.generation
+    this.#seen = { generation, log, checkpointed }
+  }
+
+  /** Somebody else has moved pages into the database, or emptied the WAL. */
+  #noteForeign(): void {
+    const before = this.#seen
+    const { log, checkpointed } = this.#follower.state
+    this.#noteOwn({ log, checkpointed })
+    if (!before) return
+    const same = before.generation === this.#follower.position.generation
+    const emptied = log === 0 && before.log > 0
+    if (!emptied && checkpointed <= (same ? before.checkpointed : 0)) return
+    this.#owner.report({ kind: 'foreign', result: { busy: false, log, checkpointed }, duration: 0, locked: 0 })
   }
 
   #report(kind: CheckpointKind, result: CheckpointResult, start: number, locked: number): void {

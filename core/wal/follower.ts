@@ -1,6 +1,7 @@
 import { Connection, type WalState } from '../database/connection.js'
 import { type DatabaseFile, type FileMark, sameMark } from '../database/database-file.js'
 import { DatabaseView } from '../pages/database-view.js'
+import { BackfillCheck } from './backfill-check.js'
 import { Generation } from './generation.js'
 import { sameGeneration, type WalHeader } from './layout.js'
 import { Pins } from './pins.js'
@@ -47,6 +48,7 @@ export class Follower {
   #commits = 0
   /** Where the present generation continues: the end of the one before it, if that was seen. */
   #continues: LogPosition | undefined
+  readonly #backfill: BackfillCheck
   readonly #views = new Set<DatabaseView>()
   #viewClosed: (() => void) | undefined
 
@@ -59,6 +61,7 @@ export class Follower {
     this.#nextSequence = nextSequence
     this.#wal = new WalFile(file.path)
     this.#pins = new Pins(file.path)
+    this.#backfill = new BackfillCheck(file)
   }
 
   /** What the last look saw of WAL and backfill. */
@@ -222,6 +225,18 @@ export class Follower {
     // If nothing came in between, the pin is lock 0: from now on nobody may write the database file.
     this.#mark = this.#pins.bound === this.#state.log ? this.#file.mark() : undefined
     return true
+  }
+
+  /**
+   * Holds what was backfilled since the last time against the file, as long as nobody may write that.
+   *
+   * @returns pages that are not in the file as the WAL had them
+   */
+  async checkBackfill(): Promise<readonly number[]> {
+    const generation = this.#generation
+    const mark = this.#mark
+    if (!generation || !mark) return []
+    return await this.#backfill.run(generation, () => this.#mark === mark && sameMark(mark, this.#file.mark()))
   }
 
   /** Frees what is not needed while nothing happens. */
