@@ -62,6 +62,8 @@ export interface DatabaseStatus {
   readonly heldBytes: number
   /** Pages of the database file that were found not to be what was committed. Its backup has them right. */
   readonly damagedPages: number
+  /** Verifications of what lies in storage, since the start; absent while none was made. */
+  readonly validation?: { readonly successes: number; readonly failures: number; readonly last: number }
   readonly storages: readonly StorageStatus[]
 }
 

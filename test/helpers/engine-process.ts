@@ -9,6 +9,7 @@ import { messageOf, WalrustError } from '../../core/errors.js'
 import type { Plugin } from '../../core/plugin.js'
 import { DEFAULT_SETTINGS, type DatabaseSettings } from '../../core/settings.js'
 import { heartbeat, type HeartbeatOptions } from '../../plugins/heartbeat/index.js'
+import { metrics, type MetricsOptions } from '../../plugins/metrics/index.js'
 import { shadowWal } from '../../plugins/shadow-wal/index.js'
 import { storageFile } from '../../plugins/storage-file/index.js'
 import { webhook, type WebhookOptions } from '../../plugins/webhook/index.js'
@@ -22,6 +23,7 @@ export interface EngineSetup {
   shadowWal?: boolean
   webhook?: WebhookOptions
   heartbeat?: HeartbeatOptions
+  metrics?: MetricsOptions
 }
 
 /** How the storage is to fail from now on; `ok` again lets it work. */
@@ -47,6 +49,7 @@ host.use(faulty(host))
 if (setup.shadowWal !== false) host.use(shadowWal())
 if (setup.webhook) host.use(webhook(setup.webhook))
 if (setup.heartbeat) host.use(heartbeat(setup.heartbeat))
+if (setup.metrics) host.use(metrics(setup.metrics))
 host.hooks.notify.tap('test', (event) => void say({ event }))
 
 /** The file storage, failing on demand: `faulty:` URLs. */

@@ -12,11 +12,12 @@ import { restoreFrom } from '../helpers/storage.js'
 /** Each event is raised by the situation that it names, with a real engine in a process of its own. */
 describe('events and status', function () {
   this.timeout(60_000)
+  let engine: EngineProcess | undefined
+  // Before the folder is taken away: hooks run in this order.
+  afterEach(() => engine?.kill())
   const folder = useFolder()
   const db = () => folder.file('app.db')
   const backups = () => folder.file('backups')
-  let engine: EngineProcess | undefined
-  afterEach(() => engine?.kill())
 
   async function start(more: Partial<EngineSetup> = {}): Promise<EngineProcess> {
     mkdirSync(backups(), { recursive: true })
