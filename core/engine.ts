@@ -3,6 +3,7 @@ import type { EventName, WalrustEvent } from './events.js'
 import type { Host } from './host.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
+import { redact, redactValue } from './redact.js'
 import { Replicator } from './replicator.js'
 import type { DatabaseSettings } from './settings.js'
 import { Semaphore } from './ship/signal.js'
@@ -162,11 +163,11 @@ export class Engine {
     const payload: WalrustEvent = {
       event,
       database,
-      ...(error === undefined ? {} : { error: messageOf(error) }),
+      ...(error === undefined ? {} : { error: redact(messageOf(error)) }),
       ...(attempts === undefined ? {} : { attempts }),
       timestamp: new Date().toISOString(),
       version: VERSION,
-      ...(context === undefined ? {} : { context: { ...context } }),
+      ...(context === undefined ? {} : { context: redactValue({ ...context }) as Record<string, unknown> }),
     }
     const delivery = this.#options.host.hooks.notify.promise(payload).finally(() => this.#delivering.delete(delivery))
     this.#delivering.add(delivery)

@@ -5,6 +5,7 @@ import { createHooks, type Hooks } from './hooks.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
 import type { CheckpointListener, Plugin, PluginHost, StoreFactory } from './plugin.js'
+import { keepSecretVariables } from './secret-environment.js'
 import { tapEncode } from './stages/encode.js'
 import { tapPageDedup } from './stages/page-dedup.js'
 import type { EngineStatus } from './status.js'
@@ -35,6 +36,7 @@ export class Host {
     private readonly storagePlugin: (scheme: string) => Promise<Plugin | undefined> = () => Promise.resolve(undefined),
   ) {
     this.#log = log
+    keepSecretVariables(process.env)
     guardHooks(this.hooks, (error) =>
       log.warn('a plugin failed', { plugin: error.plugin, hook: error.hook, error: messageOf(error) }),
     )

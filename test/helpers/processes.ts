@@ -105,6 +105,21 @@ export async function walrust(
   return { code, stdout: run.stdout, lines: run.lines, text: run.lines.map(({ message }) => message).join('\n') }
 }
 
+/** Runs walrust to its end with nothing added to its arguments. Gives everything that it says. */
+export async function runCli(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ status: number | null; output: string }> {
+  const child = spawn(process.execPath, [CLI, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()))
+  const [status] = (await once(child, 'close')) as [number | null]
+  return { status, output }
+}
+
 /** A helper program of ours as a process. Its last line of output is its report. */
 export class HelperProcess<T> {
   readonly child: ChildProcess

@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3'
 import assert from 'node:assert/strict'
+import { once as listening } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -12,25 +13,31 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { Engine } from '../../core/engine.js'
 import { WalrustError } from '../../core/errors.js'
+import type { WalrustEvent } from '../../core/events.js'
 import { Host } from '../../core/host.js'
 import { SILENT } from '../../core/log.js'
 import { CHECKSUM_FLAG } from '../../core/ltx/index.js'
 import { isName, parseKey } from '../../core/object-keys.js'
 import { type ObjectInfo, StoreError } from '../../core/object-store.js'
+import { redact } from '../../core/redact.js'
 import { Remote } from '../../core/remote.js'
 import { Replica } from '../../core/replica/replica.js'
 import { planRestore } from '../../core/restore/plan.js'
 import { readRemoteTable } from '../../core/restore/remote-table.js'
 import { restore } from '../../core/restore/restore.js'
 import { verify } from '../../core/restore/verify.js'
+import { keepSecretVariables } from '../../core/secret-environment.js'
 import { FileStore } from '../../plugins/storage-file/file-store.js'
 import { MemoryStore } from '../../plugins/storage-memory/index.js'
 import { Chain } from '../helpers/chain.js'
 import { contents, createDatabase, useFolder } from '../helpers/databases.js'
 import { forge } from '../helpers/ltx-forge.js'
-import { walrust, WalrustProcess } from '../helpers/processes.js'
+import { runCli, walrust, WalrustProcess } from '../helpers/processes.js'
 
 const modeOf = (path: string) => statSync(path).mode & 0o777
 const hooks = new Host(SILENT).hooks
@@ -218,6 +225,94 @@ describe('security', function () {
       const db = new Database(copy)
       assert.equal(db.prepare('SELECT count(*) FROM t').pluck().get(), 2)
       db.close()
+    })
+  })
+
+  describe('secrets', () => {
+    const secret = 'sEcReT/AccessKey+0123456789'
+    const token = 'session-token-that-a-gateway-repeats=='
+    const password = 'hunter2hunter2'
+    let server: Server
+    let heard: string[]
+    beforeEach(async () => {
+      heard = []
+      // A gateway that puts into its errors what it was sent.
+      server = createServer((request, response) => {
+        const sent = JSON.stringify(request.headers)
+        heard.push(sent)
+        request.resume()
+        response.writeHead(403, { 'content-type': 'application/xml' })
+        const message = `no access with ${sent.replaceAll('<', '')} and ${secret}`
+        response.end(`<Error><Code>AccessDenied</Code><Message>${message}</Message></Error>`)
+      })
+      server.listen(0, '127.0.0.1')
+      await listening(server, 'listening')
+    })
+    afterEach(() => server.close())
+
+    it('are in no log, no error, no event and no result, whatever a gateway repeats', async () => {
+      const path = folder.file('app.db')
+      createDatabase(path)
+      const { port } = server.address() as AddressInfo
+      const env = {
+        AWS_ACCESS_KEY_ID: 'AKIATEST',
+        AWS_SECRET_ACCESS_KEY: secret,
+        AWS_SESSION_TOKEN: token,
+        AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}`,
+        AWS_REGION: 'us-east-1',
+      }
+      const url = 's3://bucket/backups'
+      const to = folder.file('r.db')
+      const commands = [
+        ['watch', path, '-b', url, '--once'],
+        ['snapshot', path, '-b', url],
+        ['list', '-b', url],
+        ['verify', 'app', '-b', url],
+        ['restore', 'app', '-b', url, '-o', to],
+        ['replicate', 'app', '-b', url, '--local', to],
+        ['list', '-b', `nowhere://user:${password}@host/x`],
+        ['watch', path, '-b', `nowhere://user:${password}@host/x`, '--once'],
+      ]
+      for (const command of commands) {
+        for (const format of ['text', 'json']) {
+          const run = await runCli(['--log-format', format, '--log-level', 'debug', '--json', ...command], env)
+          assert.notEqual(run.status, 0, command.join(' '))
+          for (const text of [secret, token, password, encodeURIComponent(secret)]) {
+            assert.ok(!run.output.includes(text), `${command[0]} says ${text}: ${run.output}`)
+          }
+        }
+      }
+      assert.ok(
+        heard.some((request) => request.includes(token)),
+        'the gateway never got the token: this has tested nothing',
+      )
+    })
+
+    it('are in no event, neither in its error nor in what goes with it', async () => {
+      keepSecretVariables({ EVENT_SECRET: secret })
+      const host = new Host(SILENT)
+      const events: WalrustEvent[] = []
+      host.hooks.notify.tap('test', (event) => void events.push(event))
+      const engine = new Engine({ host, log: SILENT, uploadConcurrency: 1 })
+      engine.notify('sync_failed', 'app', { error: new Error(`sent ${secret}`), context: { said: `got ${secret}` } })
+      await engine.close(1000)
+      assert.equal(events.length, 1)
+      assert.ok(!JSON.stringify(events).includes(secret), JSON.stringify(events))
+    })
+
+    it('variables are secrets by their name; paths, names of keys and short values are not', () => {
+      keepSecretVariables({
+        SOME_SERVICE_TOKEN: 'abcdefgh-token',
+        DB_PASSWORD: 'correct horse "battery"',
+        SOME_ACCESS_KEY_ID: 'AKIAVISIBLE1',
+        SOME_CREDENTIALS: '/etc/visible/credentials.json',
+        SHORT_SECRET: 'main',
+        HOME: '/home/somebody',
+      })
+      const visible = 'AKIAVISIBLE1 /etc/visible/credentials.json main /home/somebody'
+      assert.equal(redact(visible), visible)
+      assert.ok(!redact('x abcdefgh-token y').includes('abcdefgh'))
+      assert.ok(!redact(JSON.stringify({ error: 'correct horse "battery"' })).includes('battery'))
     })
   })
 
