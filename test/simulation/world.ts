@@ -92,9 +92,11 @@ class EngineProcess {
 class Application {
   readonly child: ChildProcess
   readonly #gone: Promise<unknown>
+  #errors = ''
 
   constructor() {
-    this.child = fork(file('writer-child'), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    this.child = fork(file('writer-child'), [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    this.child.stderr?.on('data', (data: Buffer) => (this.#errors += data.toString()))
     this.#gone = once(this.child, 'close')
   }
 
@@ -103,7 +105,7 @@ class Application {
     const [reply] = (await Promise.race([
       once(this.child, 'message'),
       this.#gone.then(() => {
-        throw new Error(`the application ended at ${JSON.stringify(deed)}`)
+        throw new Violation('untouched', `the application ended at ${JSON.stringify(deed)}: ${this.#errors}`)
       }),
     ])) as [DeedReply]
     return reply
@@ -329,7 +331,9 @@ export class World {
     const base = inventory.level(LEVEL_SNAPSHOT).find(({ maxTxid }) => maxTxid === 1)
     const files = inventory.level(LEVEL_SHIPPED)
     let image = Buffer.alloc(0)
+    let reached = 0
     for (const stored of base ? [base, ...files] : []) {
+      if (stored.maxTxid !== ++reached) throw new Violation('kept', `transaction ${reached} is not there`)
       const facts = await remote.facts(stored)
       let pageSize = 0
       const header = await readFile(remote, stored, await remote.ltx(stored, facts.codecs), {
