@@ -25,9 +25,9 @@ describe('worlds from seeds', function () {
     })
   }
 
-  it('a few that nobody has seen before', async () => {
+  it('one that nobody has seen before', async () => {
     const first = Number(process.env.WALRUST_SEED ?? Math.floor(Math.random() * 2 ** 31))
-    for (let seed = first; seed < first + 2; seed++) {
+    for (let seed = first; seed < first + 1; seed++) {
       try {
         await runProgramme({ seed, folder: folder.file(String(seed)), length: 40 })
       } catch (error) {
@@ -44,24 +44,24 @@ describe('a defect that was planted', function () {
   const folder = useFolder()
 
   /** Which check finds which defect, and from which seed on. */
-  const planted: ReadonlyArray<{ defect: string; seed: number; checks: readonly Check[] }> = [
+  const planted: ReadonlyArray<{ defect: string; seed: number; length?: number; checks: readonly Check[] }> = [
     { defect: 'drop-page', seed: 1, checks: ['durable'] },
     { defect: 'lying-storage', seed: 1, checks: ['durable'] },
     { defect: 'half-transaction', seed: 1, checks: ['durable', 'genuine'] },
     { defect: 'no-pins', seed: 3, checks: ['durable', 'genuine', 'untouched'] },
     { defect: 'own-table', seed: 1, checks: ['untouched', 'genuine'] },
-    { defect: 'parting-write', seed: 1, checks: ['untouched'] },
-    { defect: 'wrong-record', seed: 4, checks: ['verified'] },
-    { defect: 'greedy-retention', seed: 1, checks: ['kept', 'durable'] },
+    { defect: 'parting-write', seed: 1, length: 6, checks: ['untouched'] },
+    { defect: 'wrong-record', seed: 4, length: 20, checks: ['verified'] },
+    { defect: 'greedy-retention', seed: 1, length: 25, checks: ['kept', 'durable'] },
     { defect: 'deaf-storage', seed: 1, checks: ['alive'] },
     { defect: 'leak', seed: 1, checks: ['bounded'] },
   ]
-  for (const { defect, seed, checks } of planted) {
+  for (const { defect, seed, length = 40, checks } of planted) {
     it(`${defect} is found`, async () => {
       let found: Violation | undefined
       // SQLite's salts are random: a seed that finds it today may need a neighbour tomorrow.
       for (let at = seed; !found && at < seed + 8; at++) {
-        await runProgramme({ seed: at, folder: folder.file(String(at)), length: 40, sabotage: defect }).catch(
+        await runProgramme({ seed: at, folder: folder.file(String(at)), length, sabotage: defect }).catch(
           (error: unknown) => (found = error as Violation),
         )
       }
