@@ -131,6 +131,23 @@ describe('following a WAL', () => {
     assert.ok(follower.position.frame > at.frame)
   })
 
+  it('proves nothing under the lower of two numbers for one generation: what follows would seem to lie before it', async () => {
+    commit()
+    await follower.attach([])
+    const [older, generation] = [{ at: follower.position, proof: follower.proof }, follower.position.generation]
+    commit()
+    await follower.collect()
+    // Lost sight of and given a new number, while one storage was away: that one still knows the old number.
+    const newer = { at: { ...follower.position, generation: generation + 1 }, proof: follower.proof }
+    await follower.close(new Error('stopped'))
+    follower = new Follower(file)
+    assert.deepEqual(await follower.attach([older, newer]), [newer.at])
+    assert.equal(follower.position.generation, generation + 1)
+    commit()
+    await follower.collect()
+    assert.ok(comparePositions(follower.position, newer.at) > 0, 'a new commit is not behind what is known')
+  })
+
   it('stops when frames it has read are not there any more', async () => {
     for (let i = 0; i < 20; i++) commit()
     await follower.attach([])
