@@ -143,7 +143,12 @@ export class Follower {
     this.#nextSequence = Math.max(this.#nextSequence, ...known.map(({ at }) => at.generation + 1))
     const { header, state } = this.#glance()
     this.#state = state
-    if (!header || state.log === 0) return []
+    if (state.log === 0) {
+      // Pinned on an empty WAL: nothing can be backfilled until the pin moves on, so nobody may write the database.
+      this.#mark = this.#file.mark()
+      return []
+    }
+    if (!header) return []
     // One generation can have been given two numbers, if it was lost sight of while a storage was away. The higher one
     // counts, or what follows would seem to lie before a position that has it; under the lower one nothing is proved.
     const mine = known.filter(({ proof }) => proof?.salt1 === header.salt1 && proof.salt2 === header.salt2)

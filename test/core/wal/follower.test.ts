@@ -183,6 +183,24 @@ describe('following a WAL', () => {
     assert.equal(follower.isOverwritten(), true)
   })
 
+  it('notices the same when it has come upon an empty WAL, and not what the application does', async () => {
+    await follower.attach([])
+    assert.equal(follower.isOverwritten(), false)
+    commit()
+    await follower.collect()
+    follower.advance()
+    app.pragma('wal_checkpoint(TRUNCATE)')
+    assert.equal(follower.isOverwritten(), false)
+    await follower.close(new Error('stopped'))
+    app.pragma('wal_checkpoint(TRUNCATE)')
+    follower = new Follower(file)
+    await follower.attach([])
+    const later = new Date(Date.now() + 5000)
+    const { utimesSync } = await import('node:fs')
+    utimesSync(path(), later, later)
+    assert.equal(follower.isOverwritten(), true)
+  })
+
   it('shows one state page by page while commits and checkpoints go on', async () => {
     commit()
     await follower.attach([])
