@@ -11,6 +11,7 @@ export const BUILT_IN: BuiltIn = {
     'walrust:heartbeat': async () => (await import('../plugins/heartbeat/index.js')).heartbeat,
     'walrust:shadow-wal': async () => (await import('../plugins/shadow-wal/index.js')).shadowWal,
     'walrust:storage-file': async () => (await import('../plugins/storage-file/index.js')).storageFile,
+    'walrust:storage-gcs': async () => (await import('../plugins/storage-gcs/index.js')).storageGcs,
     'walrust:storage-memory': async () => (await import('../plugins/storage-memory/index.js')).storageMemory,
     'walrust:storage-s3': async () => (await import('../plugins/storage-s3/index.js')).storageS3,
     'walrust:webhook': async () => (await import('../plugins/webhook/index.js')).webhook,
@@ -22,6 +23,7 @@ export const BUILT_IN: BuiltIn = {
 
   storages: {
     file: 'walrust:storage-file',
+    gs: 'walrust:storage-gcs',
     memory: 'walrust:storage-memory',
     s3: 'walrust:storage-s3',
   },

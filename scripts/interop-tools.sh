@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what test/interop runs against our files into .tmp/tools: the reference LTX tool, our small Go programme on
-# top of the reference package, and two Litestreams (the newest, and the last that wrote LZ4 frames). Needs Go and
+# top of the reference package, an S3 server (versitygw), and two Litestreams (the newest, and the last that wrote LZ4 frames). Needs Go and
 # Python 3 with venv; does nothing where all is there. Versions are pinned: fixtures and findings name them.
 set -euo pipefail
 
 ltx=v0.5.3
 litestream=0.5.17
 litestream_frames=0.5.15
+versitygw=v1.8.0
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$top/.tmp/tools
@@ -17,6 +18,13 @@ stamp=$tools/ltx.version
 if [ ! -x "$bin/ltx" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$ltx" ]; then
   GOBIN=$bin go install "github.com/superfly/ltx/cmd/ltx@$ltx"
   echo "$ltx" >"$stamp"
+fi
+
+# A real S3 server: our store is held against the same suite there as against the one of our test helpers.
+stamp=$tools/versitygw.version
+if [ ! -x "$bin/versitygw" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$versitygw" ]; then
+  GOBIN=$bin go install "github.com/versity/versitygw/cmd/versitygw@$versitygw"
+  echo "$versitygw" >"$stamp"
 fi
 
 # Rebuilt each time: the Go build cache makes that cheap, and the programme changes with its tests.

@@ -8,6 +8,7 @@ const variables = {
   ltxgen: 'WALRUST_LTXGEN',
   litestream: 'WALRUST_LITESTREAM',
   'litestream-frames': 'WALRUST_LITESTREAM_FRAMES',
+  versitygw: 'WALRUST_VERSITYGW',
 } as const
 
 /** Where a tool is. One that is missing is a failure: a suite that skips itself proves nothing. */
