@@ -9,6 +9,7 @@ import type { Plugin } from '../core/plugin.js'
 export const BUILT_IN: BuiltIn = {
   plugins: {
     'walrust:heartbeat': async () => (await import('../plugins/heartbeat/index.js')).heartbeat,
+    'walrust:metrics': async () => (await import('../plugins/metrics/index.js')).metrics,
     'walrust:shadow-wal': async () => (await import('../plugins/shadow-wal/index.js')).shadowWal,
     'walrust:storage-file': async () => (await import('../plugins/storage-file/index.js')).storageFile,
     'walrust:storage-gcs': async () => (await import('../plugins/storage-gcs/index.js')).storageGcs,
@@ -28,7 +29,10 @@ export const BUILT_IN: BuiltIn = {
     s3: 'walrust:storage-s3',
   },
 
-  standard: ({ shadowWal }) => [...(shadowWal ? [['walrust:shadow-wal'] as const] : [])],
+  standard: ({ shadowWal, metrics }) => [
+    ...(shadowWal ? [['walrust:shadow-wal'] as const] : []),
+    ...(metrics ? [['walrust:metrics', metrics] as const] : []),
+  ],
 
   defaultStorage: 'file:walrust-backups',
 

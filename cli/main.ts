@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   restore: async () => (await import('./commands/restore.js')).restoreCommand,
   list: async () => (await import('./commands/list.js')).listCommand,
   replicate: async () => (await import('./commands/replicate.js')).replicateCommand,
+  pragma: async () => (await import('./commands/pragma.js')).pragmaCommand,
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
 }
 

@@ -17,6 +17,20 @@ export interface HeartbeatOptions {
 }
 
 /**
+ * `/metrics` for Prometheus, `/health`, and a page for people. Listed by itself only to be told more than `metrics` can say.
+ */
+export interface MetricsOptions {
+  /**
+   * Port to listen at; 0 takes a free one.
+   */
+  port?: number
+  /**
+   * Address to listen at. Whoever reaches it sees names and errors of databases.
+   */
+  host?: string | null
+}
+
+/**
  * POSTs events as signed JSON to a URL, or to several.
  */
 export interface WebhookOptions {
@@ -125,6 +139,7 @@ declare module '../../core/config/entries.js' {
   /** What an editor offers as options of the built-in plugins. */
   interface PluginOptions {
     'walrust:heartbeat': HeartbeatOptions
+    'walrust:metrics': MetricsOptions
     'walrust:webhook': WebhookOptions
   }
 }
