@@ -158,8 +158,9 @@ async function verified(random: Random): Promise<void> {
   for (const { key, bytes } of files) {
     // One that is gone may have been merged into another, or have been the newest: nobody can tell.
     if (!(await store.head(key))) continue
-    const same = Buffer.compare(await bytesOf(store, key), bytes) === 0
-    assert.ok(same || findings.length > 0, `${key} is not what it was, and nobody says so`)
+    if (findings.length > 0 || Buffer.compare(await bytesOf(store, key), bytes) === 0) continue
+    // A page can be compressed in several ways, and nothing but a recorded hash tells which it was.
+    assert.deepEqual(decode(await bytesOf(store, key)), decode(bytes), `${key} is not what it was, and nobody says so`)
   }
 }
 
