@@ -3,7 +3,7 @@
  * in the middle with SIGKILL and started again, and the backup is restored into a new file and held against the source:
  * every row, the database checksum, and SQLite's own integrity check. Ends with 1 if anything differs.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -19,11 +19,13 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`)
 async function demo(folder: string): Promise<boolean> {
   const path = join(folder, 'app.db')
   const restored = join(folder, 'restored.db')
-  const storage = `file://${join(folder, 'backups')}`
-  const watch = ['watch', path, '-b', storage]
+  const config = join(folder, 'walrust.config.json')
+  const configured = { presets: ['walrust:local'], databases: [path], storage: `file://${join(folder, 'backups')}` }
+  writeFileSync(config, JSON.stringify(configured))
+  const watch = ['--config', config, 'watch']
 
   say(`A database in ${folder}, and a process that commits ${RATE} times a second for ${SECONDS} s`)
-  say('(SQLite checkpoints by itself, as in any application).')
+  say('(SQLite checkpoints by itself, as in any application). walrust is configured by the preset walrust:local.')
   createDatabase(path, { bytes: 200_000 })
   const writer = new HelperProcess<WriterReport>('writer', { path, rate: RATE, seconds: SECONDS })
 
@@ -43,7 +45,7 @@ async function demo(folder: string): Promise<boolean> {
   const last = shipper.shipped.at(-1)
   say(`The writer made ${report.commits} commits. walrust was told to stop, drained and ended with ${code}.`)
 
-  const run = await walrust(['restore', 'app', '-b', storage, '-o', restored, '--json'])
+  const run = await walrust(['--config', config, 'restore', 'app', '-o', restored, '--json'])
   if (run.code !== 0) {
     say(`walrust restore ended with ${run.code}: ${run.text}`)
     return false
