@@ -377,7 +377,8 @@ export class Checkpointer {
     this.#noteOwn({ log, checkpointed })
     if (!before) return
     const same = before.generation === this.#follower.position.generation
-    const emptied = log === 0 && before.log > 0
+    // A writer that starts the WAL over leaves it as long as it is; only a checkpoint of somebody else's cuts it off.
+    const emptied = log === 0 && before.log > 0 && this.#follower.isWalEmpty()
     if (!emptied && checkpointed <= (same ? before.checkpointed : 0)) return
     this.#owner.report({ kind: 'foreign', result: { busy: false, log, checkpointed }, duration: 0, locked: 0 })
   }

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { Connection, type WalState } from '../database/connection.js'
 import { type DatabaseFile, type FileMark, sameMark } from '../database/database-file.js'
 import { DatabaseView } from '../pages/database-view.js'
@@ -274,6 +275,11 @@ export class Follower {
     while (this.#views.size > 0) await new Promise<void>((resolve) => (this.#viewClosed = resolve))
     this.#pins.close()
     this.#wal.close()
+  }
+
+  /** Whether the `-wal` file has been cut off, or is not there. */
+  isWalEmpty(): boolean {
+    return (statSync(this.#wal.path, { throwIfNoEntry: false })?.size ?? 0) === 0
   }
 
   /** Whether the `-wal` file is another one than the one being read. */

@@ -49,7 +49,7 @@ function draw(svg, values, format, small) {
     svg.append(svgEl('polyline', { class: 'stroke', points }))
   }
   if (!small && svg.nextSibling === null) svg.after(el('small', 'peak'))
-  if (!small) svg.nextSibling.textContent = most > 0 ? 'peak ' + format(most) + ' in the last ' + span(Math.max(values.length, 1) * report.sampleSeconds) : 'nothing in the last ' + span(Math.max(values.length, 1) * report.sampleSeconds)
+  if (!small) svg.nextSibling.textContent = values.length === 0 ? 'the first figures come in a few seconds' : most > 0 ? 'peak ' + format(most) + ' in the last ' + span(Math.max(values.length, 1) * report.sampleSeconds) : 'nothing in the last ' + span(Math.max(values.length, 1) * report.sampleSeconds)
 }
 
 function verdict() {
@@ -80,7 +80,8 @@ function lastSync(database) {
 
 function figure(label, text, title) {
   const made = el('span', 'n')
-  made.append(el('em', '', label + ' '), text)
+  if (label) made.append(el('em', '', label + ' '))
+  made.append(text)
   if (title) made.title = title
   return made
 }
@@ -103,7 +104,7 @@ function rowOf(database) {
   const txid = newest(database), known = confirmed(database)
   const spark = svgEl('svg', { 'aria-hidden': 'true' })
   draw(spark, database.throughput, bytes, true)
-  line.append(dot, name, figure('not durable', database.unshippedSeconds > 0 ? span(database.unshippedSeconds) : 'all durable'),
+  line.append(dot, name, database.unshippedSeconds > 0 ? figure('not durable', span(database.unshippedSeconds)) : figure('', database.storages.length > 0 ? 'all durable' : '–'),
     figure('TXID', known === txid ? String(txid) : known + ' of ' + txid), figure('size', bytes(database.databaseBytes)),
     figure('WAL', bytes(database.walBytes)), figure('synced', ago(lastSync(database))), spark)
   summary.append(line)

@@ -127,7 +127,8 @@ footer { margin-top: 22px; font-size: 13px; } footer a { color: var(--soft); mar
 }
 @media (max-width: 520px) {
   body { padding: 12px 12px 30px; } header { padding: 15px 16px; gap: 13px; flex-wrap: wrap; } h1 { font-size: 21px; }
-  .meta { width: 100%; text-align: left; } .meta br { display: none; } .tile strong { font-size: 19px; } figure svg { height: 76px; }
+  .meta { width: 100%; text-align: left; } .meta br { display: none; } .meta #uptime::before { content: "· "; }
+  main { display: flex; flex-direction: column; } .charts { order: 1; margin-top: 22px; } .tile strong { font-size: 19px; } figure svg { height: 76px; }
 }
 @media (prefers-reduced-motion: no-preference) { body[data-status=healthy] .mark i { animation: beat 3s ease-in-out infinite; } @keyframes beat { 50% { transform: scale(.82); } } }
 `
