@@ -188,6 +188,14 @@ export class Follower {
     return generation.frames === state.log
   }
 
+  /**
+   * Reads to the end of what the last look has seen, if that is under way: between two of its slices the position lies
+   * in the middle of a transaction, which nobody may take for a state. Errors: {@link ContinuityLost}
+   */
+  finishLook(): void {
+    if (this.#generation && this.#generation.frames < this.#state.log) this.collectNow()
+  }
+
   /** The newest version of every page written after `since`, which lies in the present generation. */
   pagesSince(frame: number): ReturnType<typeof walPages> | undefined {
     const generation = this.#generation

@@ -15,7 +15,9 @@ export class WalBatch implements FrameBatch {
   readonly bytes = 0
   readonly #list: PageList
 
+  /** Errors: `ContinuityLost`. */
   constructor(follower: Follower, since: LogPosition) {
+    follower.finishLook()
     const { generation } = follower
     this.to = follower.position
     this.proof = follower.proof

@@ -1,18 +1,22 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { planRestore } from '../../core/restore/plan.js'
+import { restore, type RestoreResult } from '../../core/restore/restore.js'
+import { verify } from '../../core/restore/verify.js'
 import { checksum, createDatabase, integrity } from '../helpers/databases.js'
-import { generator } from '../helpers/kill-programme.js'
 import { HelperProcess, WalrustProcess } from '../helpers/processes.js'
-import { restoreFrom, verifyFolder } from '../helpers/storage.js'
+import { Random } from '../simulation/random.js'
 import type { TruncatorOptions } from '../helpers/truncator.js'
 import type { WriterOptions } from '../helpers/writer.js'
 import { SmallDisk } from './small-disk.js'
+import { FolderStorage, ServerStorage, type Storage } from './storages.js'
 
 /**
  * What is done to the world, each followed by a look at what can be restored.
  * - `kill`: the shipper · `kill-twice`: again while it starts · `stop-kill`: after it stood still for a while
  * - `pause`: it stands still and goes on · `application`: the application is killed · `both`: both at once
+ * - `server-away`: the server of the storage is killed and comes back · `server-trouble`: it answers as a bad day
  * - `full-…`: no room left, there and then the shipper is killed or goes on · `read-only-…`: nobody may write
  */
 export const DEEDS = [
@@ -26,11 +30,17 @@ export const DEEDS = [
   'full-state',
   'read-only-storage',
   'read-only-state',
+  'server-away',
+  'server-trouble',
 ] as const
 export type Deed = (typeof DEEDS)[number]
 
 /** Deeds that need a file system of their own. */
 const ON_DISK: ReadonlySet<Deed> = new Set(['full-storage', 'full-state', 'read-only-storage', 'read-only-state'])
+/** Deeds that need a server. */
+const ON_SERVER: ReadonlySet<Deed> = new Set(['server-away', 'server-trouble'])
+/** Deeds that need the storage to be a folder on a disk of its own. */
+const ON_FOLDER: ReadonlySet<Deed> = new Set(['full-storage', 'read-only-storage'])
 /** Megabytes. */
 const DISK = 64
 
@@ -58,7 +68,9 @@ class World {
   readonly #report: WorldReport
   readonly #path: string
   readonly #disks: Partial<Record<'storage' | 'state', SmallDisk>> = {}
-  readonly #storage: string
+  #storage!: Storage
+  /** Nothing can be read from storage just now. */
+  #away = false
   readonly #args: string[]
   readonly #writer: WriterOptions
   readonly #folder: string
@@ -67,15 +79,14 @@ class World {
   #checkpoints: HelperProcess<unknown> | undefined
 
   constructor(seed: number, folder: string) {
-    this.#random = generator(seed)
+    const random = new Random(seed)
+    this.#random = () => random.next()
     this.#folder = folder
     this.#report = { seed, kills: 0, deeds: {}, restores: 0, commits: 0, lost: [] }
     this.#path = join(folder, 'app.db')
     for (const name of ['storage', 'state'] as const) this.#disks[name] = SmallDisk.mount(join(folder, name), DISK)
-    this.#storage = join(folder, 'storage', 'backups')
-    mkdirSync(this.#storage, { recursive: true })
     this.#args = [
-      ...['watch', this.#path, '-b', `file://${this.#storage}`, '--state-dir', join(folder, 'state', 'walrust')],
+      ...['watch', this.#path, '--state-dir', join(folder, 'state', 'walrust'), '--max-delay', '2s'],
       ...['--log-level', 'debug', '--sync-interval', this.#pick(['20ms', '200ms', '1s'])],
       ...['--min-checkpoint-pages', this.#pick(['20', '200', '1000'])],
       ...(this.#random() < 0.3 ? ['--no-shadow-wal'] : []),
@@ -93,6 +104,11 @@ class World {
   }
 
   async run(kills: number): Promise<WorldReport> {
+    const served = this.#random() < 0.4
+    this.#storage = served
+      ? await ServerStorage.start(this.#report.seed)
+      : new FolderStorage(join(this.#folder, 'storage', 'backups'))
+    this.#args.push('-b', this.#storage.url)
     this.#application = new HelperProcess('writer', this.#writer)
     this.#checkpoints = new HelperProcess('truncator', {
       path: this.#path,
@@ -101,7 +117,10 @@ class World {
       busyTimeout: this.#pick([0, 200, 5000]),
       mode: this.#pick(['TRUNCATE', 'TRUNCATE', 'RESTART', 'FULL'] as const),
     } satisfies TruncatorOptions)
-    const deeds = DEEDS.filter((deed) => !ON_DISK.has(deed) || (this.#disks.storage && this.#disks.state))
+    const deeds = DEEDS.filter((deed) => {
+      if (ON_DISK.has(deed) && !(this.#disks.storage && this.#disks.state)) return false
+      return served ? !ON_FOLDER.has(deed) : !ON_SERVER.has(deed)
+    })
     while (this.#report.kills < kills) {
       this.#start()
       await this.#wait(50, 900)
@@ -118,6 +137,7 @@ class World {
     await this.#shipper?.kill('SIGKILL')
     await this.#application?.kill()
     await this.#checkpoints?.kill()
+    await this.#storage.dispose()
     for (const disk of Object.values(this.#disks)) disk.unmount()
   }
 
@@ -141,6 +161,10 @@ class World {
       await this.#wait(0, 300)
       return
     }
+    if (this.#storage instanceof ServerStorage && ON_SERVER.has(deed)) {
+      await this.#doToServer(this.#storage, deed)
+      return
+    }
     if (deed === 'stop-kill' || deed === 'pause') {
       this.#shipper?.child.kill('SIGSTOP')
       await this.#wait(100, 1500)
@@ -155,10 +179,27 @@ class World {
     await this.#killShipper()
   }
 
+  async #doToServer(storage: ServerStorage, deed: Deed): Promise<void> {
+    this.#away = true
+    if (deed === 'server-away') await storage.server.stop()
+    else storage.trouble(30)
+    await this.#wait(100, 1500)
+    if (this.#random() < 0.5) await this.#killShipper()
+    if (this.#random() < 0.5) {
+      this.#start()
+      await this.#wait(50, 800)
+      if (this.#random() < 0.5) await this.#killShipper()
+    }
+    if (deed === 'server-away') await storage.server.start()
+    storage.calm()
+    this.#away = false
+    await this.#checkRestore()
+  }
+
   #start(): void {
     if (this.#shipper?.child.exitCode === null && this.#shipper.child.signalCode === null) return
     if (this.#shipper) this.#listen(this.#shipper)
-    this.#shipper = new WalrustProcess(this.#args)
+    this.#shipper = new WalrustProcess(this.#args, { env: this.#storage.environment })
   }
 
   /** Everything that was reported as shipped, by transaction. */
@@ -185,10 +226,10 @@ class World {
   async #checkRestore(): Promise<void> {
     const reported = [...this.#shipped.keys()].sort((a, b) => a - b)
     const txid = this.#random() < 0.8 ? reported.at(-1) : this.#pick(reported)
-    if (txid === undefined) return
+    if (txid === undefined || this.#away) return
     this.#report.restores++
     try {
-      const result = await restoreFrom(this.#storage, 'app', join(this.#folder, 'restored.db'), txid)
+      const result = await this.#restore(join(this.#folder, 'restored.db'), txid)
       if (result.checksum.toString(16) !== this.#shipped.get(txid)) {
         this.#report.lost.push(`transaction ${txid} restores to another state`)
       }
@@ -219,12 +260,19 @@ class World {
     if (code !== 0) lost.push(`the last shipper ended with ${code}:\n${this.#shipper?.tail() ?? ''}`)
     const target = join(this.#folder, 'restored.db')
     rmSync(target, { force: true })
-    await restoreFrom(this.#storage, 'app', target)
+    await this.#restore(target)
     if (checksum(target) !== checksum(this.#path)) lost.push('the newest state is not what the application has')
     if (integrity(this.#path) !== 'ok') lost.push('the database of the application is damaged')
-    const { findings } = await verifyFolder(this.#storage, 'app')
+    const { findings } = await verify(await this.#storage.remote())
     lost.push(...findings.map(({ message }) => message))
     this.#report.commits = Math.max(0, ...this.#shipped.keys())
+  }
+
+  async #restore(target: string, txid?: number): Promise<RestoreResult> {
+    const remote = await this.#storage.remote()
+    const inventory = await remote.inventory()
+    const plan = planRestore(inventory, txid ?? inventory.newest, 'app')
+    return await restore(remote, plan, { target, force: true, integrityCheck: 'full' })
   }
 
   async #wait(least: number, most: number): Promise<void> {

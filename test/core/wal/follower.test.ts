@@ -4,6 +4,7 @@ import Database from 'better-sqlite3'
 import { DatabaseFile } from '../../../core/database/database-file.js'
 import { ContinuityLost, Follower } from '../../../core/wal/follower.js'
 import { comparePositions } from '../../../core/wal/position.js'
+import { WalBatch } from '../../../core/wal/wal-batch.js'
 import { createDatabase, useFolder } from '../../helpers/databases.js'
 
 /** The application and walrust share one SQLite here, which keeps their locks apart as it does between processes. */
@@ -53,6 +54,22 @@ describe('following a WAL', () => {
     const last = follower.pagesSince(before)
     assert.ok(last && last.pages.length <= 2)
     assert.equal(last.commit, app.pragma('page_count', { simple: true }))
+  })
+
+  it('never ends in the middle of a transaction, though it reads a large one in slices', async () => {
+    commit()
+    await follower.attach([])
+    const before = follower.position
+    app.transaction(() => {
+      for (let i = 0; i < 12; i++) app.exec('INSERT INTO rows(body) VALUES (randomblob(1000000))')
+    })()
+    const look = follower.collect()
+    assert.ok(follower.position.frame < state()[0].log, 'the look is under way')
+    // Somebody else's turn: what is shipped now is a state that was committed.
+    const batch = new WalBatch(follower, before)
+    assert.equal(batch.to.frame, state()[0].log)
+    assert.equal(batch.pages().commit, app.pragma('page_count', { simple: true }))
+    assert.equal(await look, true)
   })
 
   it('keeps the WAL from being restarted under it', async () => {
