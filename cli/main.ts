@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   restore: async () => (await import('./commands/restore.js')).restoreCommand,
   list: async () => (await import('./commands/list.js')).listCommand,
   replicate: async () => (await import('./commands/replicate.js')).replicateCommand,
+  completion: async () => (await import('./commands/completion.js')).completionCommand,
   pragma: async () => (await import('./commands/pragma.js')).pragmaCommand,
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
 }
@@ -33,7 +34,9 @@ const program = new Command('walrust')
 addFlags(program, 'log')
 
 const called = process.argv.slice(2).filter((argument) => Object.hasOwn(COMMANDS, argument))
-for (const name of called.length > 0 ? new Set(called) : Object.keys(COMMANDS)) (await COMMANDS[name]())(program)
+// Completion knows all of them.
+const wanted = called.length > 0 && !called.includes('completion') ? new Set(called) : Object.keys(COMMANDS)
+for (const name of wanted) (await COMMANDS[name]())(program)
 for (const command of program.commands) command.exitOverride()
 
 try {
