@@ -8,7 +8,7 @@ export default tseslint.config(
       'node_modules/',
       'core/kernel/kernel-bytes.ts',
       'core/config/generated/validate.ts',
-      'plugins/generated/options.ts',
+      'plugins/generated/',
       'test/fixtures/',
     ],
   },

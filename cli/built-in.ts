@@ -10,6 +10,7 @@ export const BUILT_IN: BuiltIn = {
   plugins: {
     'walrust:heartbeat': async () => (await import('../plugins/heartbeat/index.js')).heartbeat,
     'walrust:metrics': async () => (await import('../plugins/metrics/index.js')).metrics,
+    'walrust:log-events': async () => (await import('../plugins/log-events/index.js')).logEvents,
     'walrust:shadow-wal': async () => (await import('../plugins/shadow-wal/index.js')).shadowWal,
     'walrust:storage-file': async () => (await import('../plugins/storage-file/index.js')).storageFile,
     'walrust:storage-gcs': async () => (await import('../plugins/storage-gcs/index.js')).storageGcs,
@@ -20,6 +21,11 @@ export const BUILT_IN: BuiltIn = {
 
   presets: {
     'walrust:local': async () => (await import('../presets/local.js')).default,
+    'walrust:s3': async () => (await import('../presets/s3.js')).default,
+    'walrust:tigris': async () => (await import('../presets/tigris.js')).default,
+    'walrust:gcs': async () => (await import('../presets/gcs.js')).default,
+    'walrust:durable': async () => (await import('../presets/durable.js')).default,
+    'walrust:observed': async () => (await import('../presets/observed.js')).default,
   },
 
   storages: {

@@ -255,7 +255,7 @@ async function pluginSchemas() {
   )
 }
 
-async function pluginTypes(plugins) {
+async function pluginTypes(plugins, presets) {
   const options = { bannerComment: '', format: false, ignoreMinAndMaxItems: true, additionalProperties: false }
   const pascal = (name) => name.replace(/(^|-)(\w)/g, (_, _dash, letter) => letter.toUpperCase())
   const compiled = await Promise.all(
@@ -264,7 +264,9 @@ async function pluginTypes(plugins) {
       return await compile({ ...forTypes(schema), title }, title, options)
     }),
   )
-  const table = plugins.map(([name]) => `'walrust:${name}': ${pascal(name)}Options`)
+  const storages = plugins.filter(([name]) => name.startsWith('storage-')).map(([name]) => `${pascal(name)}Options`)
+  const others = plugins.filter(([name]) => !name.startsWith('storage-'))
+  const table = others.map(([name]) => `'walrust:${name}': ${pascal(name)}Options`)
   const shared = ['Duration', 'SecretReference', 'Size'].filter((name) =>
     new RegExp(`\\b${name}\\b`).test(compiled.join('')),
   )
@@ -275,6 +277,11 @@ ${compiled.join('\n')}
 declare module '../../core/config/entries.js' {
   /** What an editor offers as options of the built-in plugins. */
   interface PluginOptions { ${table.join('\n')} }
+
+  interface PresetNames { ${presets.map((name) => `'walrust:${name}': true`).join('\n')} }
+
+  /** What an editor offers as settings of a storage. */
+  interface StorageOptions extends ${storages.join(', ')} {}
 }
 `,
     'typescript',
@@ -287,7 +294,15 @@ const outputs = {
   'core/config/generated/types.ts': await types(),
   'core/config/generated/keys.ts': await keyTable(),
   'core/config/generated/validate.ts': await validator(),
-  'plugins/generated/options.ts': await pluginTypes(plugins),
+  'plugins/generated/options.ts': await pluginTypes(
+    plugins,
+    (await readdir(join(root, 'presets'))).map((name) => name.replace(/\.ts$/, '')).sort(),
+  ),
+  'plugins/generated/walrust.ts': `// ${MADE}
+/** The public surface, with what editors should know of the built-in plugins. Only its types are used. */
+export * from '../../core/index.js'
+import './options.js'
+`,
   'docs/options.md': await options(plugins),
 }
 

@@ -12,13 +12,17 @@ export type Size = `${number}${'B' | 'KB' | 'MB' | 'GB' | 'TB' | 'KiB' | 'MiB' |
 /** A value that is not written into the configuration: it comes from an environment variable or from a file. */
 export type SecretReference = { env: string } | { file: string }
 
-export interface StorageObject {
+/** Settings of storages; what a plugin behind a scheme takes may be added, so that editors know it. */
+export interface StorageOptions {
+  /** Whatever the plugin behind the scheme takes. */
+  [option: string]: unknown
+}
+
+export interface StorageObject extends StorageOptions {
   /** `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix`, or a scheme that a plugin brings. */
   url?: string
   /** Address of the service, where it is not the usual one. */
   endpoint?: string
-  /** Whatever the plugin behind the scheme takes. */
-  [option: string]: unknown
 }
 
 /** A URL, or an object with a URL and settings for it. */
@@ -40,8 +44,11 @@ export type PluginEntry = PluginName | [PluginName] | KnownEntry | [string, unkn
 /** The options a preset is called with. */
 export type PresetFunction = (options: never) => WalrustConfig | Promise<WalrustConfig>
 
+/** Names of presets that editors offer. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- filled in by augmentation
+export interface PresetNames {}
+
 /** A preset by name, with options, or written out. */
 
-export type PresetEntry = BuiltInPreset | (string & {}) | [string] | [string, unknown] | WalrustConfig
-
-type BuiltInPreset = `walrust:${'local' | 'durable' | 'observed'}`
+export type PresetEntry =
+  Extract<keyof PresetNames, string> | (string & {}) | [string] | [string, unknown] | WalrustConfig

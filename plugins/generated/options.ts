@@ -31,6 +31,36 @@ export interface MetricsOptions {
 }
 
 /**
+ * Stores in S3 and what speaks its protocol: `s3://bucket/prefix`. These are settings of a `storage`, beside its `url`; credentials are usually left to the environment (`AWS_*`).
+ */
+export interface StorageS3Options {
+  /**
+   * Address of a service that is not AWS. Otherwise `AWS_ENDPOINT_URL_S3`.
+   */
+  endpoint?: string | null
+  /**
+   * Otherwise `AWS_REGION`.
+   */
+  region?: string | null
+  /**
+   * Key, with `secretAccessKey`; without them the usual chain is asked: environment, profile, role of the machine.
+   */
+  accessKeyId?: string | SecretReference
+  /**
+   * Secret to the key.
+   */
+  secretAccessKey?: string | SecretReference
+  /**
+   * Token of temporary credentials.
+   */
+  sessionToken?: string | SecretReference
+  /**
+   * Bucket in the path instead of the host name. By default where the endpoint is not known to want the other.
+   */
+  forcePathStyle?: boolean | null
+}
+
+/**
  * POSTs events as signed JSON to a URL, or to several.
  */
 export interface WebhookOptions {
@@ -142,4 +172,16 @@ declare module '../../core/config/entries.js' {
     'walrust:metrics': MetricsOptions
     'walrust:webhook': WebhookOptions
   }
+
+  interface PresetNames {
+    'walrust:durable': true
+    'walrust:gcs': true
+    'walrust:local': true
+    'walrust:observed': true
+    'walrust:s3': true
+    'walrust:tigris': true
+  }
+
+  /** What an editor offers as settings of a storage. */
+  interface StorageOptions extends StorageS3Options {}
 }

@@ -1,0 +1,9 @@
+import { defineConfig } from '../core/config/define.js'
+
+/**
+ * Backups in Google Cloud Storage, kept by age. `storage` is the bucket with a prefix; credentials are those of the
+ * machine, or of the file that `GOOGLE_APPLICATION_CREDENTIALS` names.
+ */
+export default defineConfig({
+  compaction: { afterSnapshot: true },
+})

@@ -1,0 +1,9 @@
+import { defineConfig } from '../core/config/define.js'
+
+/**
+ * Backups in S3 or what speaks its protocol, kept by age. `storage` is the bucket with a prefix; credentials and region
+ * come from the usual `AWS_*` variables, a profile, or the role of the machine.
+ */
+export default defineConfig({
+  compaction: { afterSnapshot: true },
+})
