@@ -42,15 +42,18 @@ export class FolderStorage implements Storage {
 export class ServerStorage implements Storage {
   readonly url = 's3://bucket/backups'
 
-  private constructor(readonly server: S3Server) {}
+  /** As it is while the server runs: it comes back at the same address. */
+  readonly environment: Readonly<Record<string, string>>
+  readonly #endpoint: string
+
+  private constructor(readonly server: S3Server) {
+    this.environment = server.environment
+    this.#endpoint = server.endpoint
+  }
 
   static async start(seed: number): Promise<ServerStorage> {
     const port = await freePort()
     return new ServerStorage(await new S3Server({ port, seed }).start())
-  }
-
-  get environment(): Record<string, string> {
-    return this.server.environment
   }
 
   /** Something goes wrong with about so many requests of a hundred. */
@@ -66,8 +69,8 @@ export class ServerStorage implements Storage {
   async remote(): Promise<Remote> {
     const host = new Host(SILENT)
     host.use(storageS3())
-    const { endpoint, region, credentials } = this.server
-    const store = await host.store(this.url, { endpoint, region, ...credentials })
+    const { region, credentials } = this.server
+    const store = await host.store(this.url, { endpoint: this.#endpoint, region, ...credentials })
     return new Remote(store, 'app', host.hooks)
   }
 

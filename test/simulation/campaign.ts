@@ -15,6 +15,8 @@ const { values } = parseArgs({
     only: { type: 'string' },
     length: { type: 'string', default: '60' },
     sabotage: { type: 'string' },
+    /** Transactions of several megabytes, too. */
+    large: { type: 'boolean', default: false },
     /** Folder for everything that happened in worlds that failed. */
     traces: { type: 'string' },
     /** Runs the one seed so often, and says whether the same requests were made each time. */
@@ -41,7 +43,7 @@ function count(report: ProgrammeReport): void {
 async function run(seed: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'walrust-campaign-'))
   try {
-    const report = await runProgramme({ seed, folder, length, sabotage: values.sabotage })
+    const report = await runProgramme({ seed, folder, length, large: values.large, sabotage: values.sabotage })
     count(report)
     runs.add(report.requests.join('\n'))
   } catch (error) {
@@ -50,7 +52,9 @@ async function run(seed: number): Promise<void> {
     const shown = values.only === undefined ? trace.slice(-25) : trace
     if (values.traces !== undefined) writeFileSync(join(values.traces, `${seed}.txt`), trace.join('\n'))
     process.stdout.write(`\nseed ${seed}: ${(error as Error).stack}\n${shown.join('\n')}\n`)
-    process.stdout.write(`again: npm run campaign -- --only ${seed} --length ${length}\n`)
+    process.stdout.write(
+      `again: npm run campaign -- --only ${seed} --length ${length}${values.large ? ' --large' : ''}\n`,
+    )
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -27,6 +27,8 @@ export interface ProgrammeOptions {
   folder: string
   /** Steps of the programme. */
   length: number
+  /** Whether there are transactions that are larger than what is read in one go. */
+  large?: boolean
   /** A defect to plant. */
   sabotage?: string
   /** Replaces what the seed chose. */
@@ -61,6 +63,7 @@ class Programme {
   readonly #length: number
   readonly #seed: number
   readonly #pageSize: number
+  readonly #large: boolean
   /** Rows to begin with. */
   readonly #first: number
   #blobs = 1
@@ -68,7 +71,8 @@ class Programme {
   readonly #copies: Buffer[] = []
   #open = false
 
-  constructor({ seed, folder, length, sabotage, settings }: ProgrammeOptions) {
+  constructor({ seed, folder, length, large = false, sabotage, settings }: ProgrammeOptions) {
+    this.#large = large
     this.#seed = seed
     this.#random = new Random(seed)
     this.#length = length
@@ -471,6 +475,8 @@ class Programme {
       [2, { do: 'drop' }],
       [2, { do: 'vacuum' }],
       [3, { do: 'incremental-vacuum' }],
+      // More than is read of a WAL in one go.
+      [this.#large ? 6 : 0, { do: 'insert', rows: 70, bytes: 90_000, seed: this.#blob() }],
     ])
   }
 
