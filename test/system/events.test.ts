@@ -7,7 +7,9 @@ import { createDatabase, useFolder } from '../helpers/databases.js'
 import { EngineProcess } from '../helpers/engine.js'
 import type { EngineSetup } from '../helpers/engine-process.js'
 import { isSigned, Receiver } from '../helpers/receiver.js'
+import { HelperProcess } from '../helpers/processes.js'
 import { restoreFrom } from '../helpers/storage.js'
+import { SmallDisk } from '../kills/small-disk.js'
 
 /** Each event is raised by the situation that it names, with a real engine in a process of its own. */
 describe('events and status', function () {
@@ -145,6 +147,37 @@ describe('events and status', function () {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     await running.event('checkpoint_detected')
+  })
+
+  it('nothing of the kind beside a busy writer alone', async () => {
+    createDatabase(db(), { bytes: 20_000 })
+    const running = await start({ settings: { checkpoint: { minPages: 20 } } })
+    await running.event('snapshot_completed')
+    await new HelperProcess('writer', { path: db(), rate: 300, seconds: 3 }).report()
+    await running.flush()
+    assert.deepEqual([...new Set(running.events.map(({ event }) => event))], ['snapshot_completed'])
+  })
+
+  it('disk_full when there is no room for the spool, and recovered when there is', async function () {
+    const disk = SmallDisk.mount(folder.file('small'), 4)
+    if (!disk) return this.skip()
+    try {
+      createDatabase(db(), { bytes: 20_000 })
+      const running = await start({ settings: { spool: { dir: disk.path } } })
+      await running.event('snapshot_completed')
+      disk.fill()
+      app(`db.exec("INSERT INTO rows(body) VALUES (randomblob(300000))")`)
+      await running.event('disk_full')
+      assert.equal(healthOfAll(await running.status(), Date.now()), 'degraded')
+      disk.empty()
+      await running.event('recovered')
+      await running.flush()
+      assert.equal(running.events.filter(({ event }) => event === 'disk_full').length, 1)
+      await running.kill()
+    } finally {
+      disk.unmount()
+    }
+    return undefined
   })
 
   it('corruption_detected when a checkpoint has noted more than it did, and the backup is right', async () => {
