@@ -23,6 +23,7 @@ export {
   type UploadRequest,
 } from './hooks.js'
 export type { Inventory, StoredFile } from './inventory.js'
+export { createWalrust, type SyncOptions, type Walrust, type WalrustOptions } from './library/walrust.js'
 export type { Log, LogFields, LogLevel } from './log.js'
 export type { FileId, KeyStyle } from './object-keys.js'
 export {
