@@ -12,6 +12,8 @@ setFlagsFromString('--semi-space-growth-factor=1')
 
 /** Each command in a module of its own, loaded when it is called: `watch` runs for months and should carry only itself. */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  init: async () => (await import('./commands/init.js')).initCommand,
+  explain: async () => (await import('./commands/explain.js')).explainCommand,
   watch: async () => (await import('./commands/watch.js')).watchCommand,
   sync: async () => (await import('./commands/sync.js')).syncCommand,
   snapshot: async () => (await import('./commands/snapshot.js')).snapshotCommand,
