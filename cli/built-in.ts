@@ -11,6 +11,7 @@ export const BUILT_IN: BuiltIn = {
     'walrust:heartbeat': async () => (await import('../plugins/heartbeat/index.js')).heartbeat,
     'walrust:metrics': async () => (await import('../plugins/metrics/index.js')).metrics,
     'walrust:log-events': async () => (await import('../plugins/log-events/index.js')).logEvents,
+    'walrust:retention-gfs': async () => (await import('../plugins/retention-gfs/index.js')).retentionGfs,
     'walrust:shadow-wal': async () => (await import('../plugins/shadow-wal/index.js')).shadowWal,
     'walrust:storage-file': async () => (await import('../plugins/storage-file/index.js')).storageFile,
     'walrust:storage-gcs': async () => (await import('../plugins/storage-gcs/index.js')).storageGcs,
@@ -36,6 +37,7 @@ export const BUILT_IN: BuiltIn = {
   },
 
   standard: ({ shadowWal, metrics }) => [
+    ['walrust:retention-gfs'],
     ...(shadowWal ? [['walrust:shadow-wal'] as const] : []),
     ...(metrics ? [['walrust:metrics', metrics] as const] : []),
   ],

@@ -22,6 +22,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   replicate: async () => (await import('./commands/replicate.js')).replicateCommand,
   completion: async () => (await import('./commands/completion.js')).completionCommand,
   pragma: async () => (await import('./commands/pragma.js')).pragmaCommand,
+  compact: async () => (await import('./commands/compact.js')).compactCommand,
+  prune: async () => (await import('./commands/compact.js')).compactCommand,
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
 }
 
@@ -39,6 +41,8 @@ const called = process.argv.slice(2).filter((argument) => Object.hasOwn(COMMANDS
 // Completion knows all of them.
 const wanted = called.length > 0 && !called.includes('completion') ? new Set(called) : Object.keys(COMMANDS)
 for (const name of wanted) (await COMMANDS[name]())(program)
+const wanted = called.length > 0 ? called : Object.keys(COMMANDS)
+for (const add of new Set(await Promise.all(wanted.map((name) => COMMANDS[name]())))) add(program)
 for (const command of program.commands) command.exitOverride()
 
 try {

@@ -10,6 +10,7 @@ import type { PageSet } from './pages/page-set.js'
 import type { LogPosition, WalPosition } from './wal/position.js'
 import type { WalrustEvent } from './events.js'
 import type { Inventory } from './inventory.js'
+import type { CompactionSettings, RetentionSettings } from './settings.js'
 
 /** The database a payload belongs to. */
 export interface DatabaseInfo {
@@ -63,7 +64,10 @@ export interface EncodeRequest {
   readonly database: DatabaseInfo
   readonly header: LtxHeader
   readonly pages: PageSet
-  /** What the file consists of so far. The first tap makes it from `pages`; a transform wraps it. */
+  /**
+   * What the file consists of so far. The first tap makes it from `pages`, unless it was merged from other files: then
+   * it is there from the beginning, and `pages` is empty. A transform wraps it.
+   */
   readonly body: ObjectBody | undefined
   /** Transforms applied, in order: each adds its name. They are recorded with the object. */
   readonly codecs: readonly string[]
@@ -94,16 +98,32 @@ export interface UploadRequest {
   readonly signal: AbortSignal
 }
 
-/** What should happen to the files of one database in one storage. */
+/** Files to be merged into one of a higher level. */
+export interface Merge {
+  readonly level: number
+  /** Oldest first, each continuing the one before it. */
+  readonly sources: readonly FileId[]
+}
+
+/**
+ * What should happen to the files of one database in one storage.
+ *
+ * A tap names what it has no use for; it need not know what depends on what. Every point at which a file ends that no
+ * tap names stays a point that can be restored: the core keeps whatever it takes for that, and the newest of all.
+ */
 export interface RetainPlan {
   readonly database: string
+  /** What lies there. Times of snapshots are exact. */
   readonly inventory: Inventory
   /** Milliseconds since the epoch. */
   readonly now: number
-  /** Files that nothing needs any more. */
+  readonly compaction: CompactionSettings
+  /** How many snapshots to keep; `undefined` when it is not their turn: then only what has been merged may go. */
+  readonly retention: RetentionSettings | undefined
+  /** Files that may go. */
   readonly remove: readonly FileId[]
-  /** Files to merge into one of a higher level. */
-  readonly merge: ReadonlyArray<{ readonly level: number; readonly sources: readonly FileId[] }>
+  /** In the order in which it is to be done: later merges may take what earlier ones give. */
+  readonly merge: readonly Merge[]
   /** For people: why. */
   readonly notes: readonly string[]
 }

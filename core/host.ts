@@ -9,6 +9,7 @@ import { keepSecretVariables } from './secret-environment.js'
 import { tapEncode } from './stages/encode.js'
 import { tapPageDedup } from './stages/page-dedup.js'
 import type { EngineStatus } from './status.js'
+import { tapRetain } from './stages/retain.js'
 import { parseStorageUrl } from './storage-url.js'
 import { VERSION } from './version.js'
 import type { CheckpointReport } from './wal/checkpointer.js'
@@ -42,6 +43,7 @@ export class Host {
     )
     tapPageDedup(this.hooks)
     tapEncode(this.hooks)
+    tapRetain(this.hooks)
   }
 
   /** Applies a plugin. One listed twice under one name is applied once: the caller has replaced the earlier one. */

@@ -18,6 +18,7 @@ export {
   type HookName,
   type HookPolicy,
   type Hooks,
+  type Merge,
   type PageDedupContext,
   type RetainPlan,
   type UploadRequest,
@@ -39,6 +40,7 @@ export {
   StoreError,
 } from './object-store.js'
 export { BasePageSet, LayeredPageSet, type PageCursor, type PageSet } from './pages/page-set.js'
+export type { CompactionSettings, RetentionSettings } from './settings.js'
 export { compareKeys, exactBody, refuseUndeclared } from './store-rules.js'
 export type { CheckpointListener, Plugin, PluginHost, StoreFactory } from './plugin.js'
 export {

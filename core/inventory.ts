@@ -14,6 +14,7 @@ export class Inventory {
   readonly #levels: StoredFile[][] = Array.from({ length: LEVEL_SNAPSHOT + 1 }, () => [])
   #size = 0
   #bytes = 0
+  readonly #ordered = Array.from({ length: LEVEL_SNAPSHOT + 1 }, () => true)
 
   /** Files of a level, by ascending last and then first transaction. */
   level(level: number): readonly StoredFile[] {
@@ -39,10 +40,31 @@ export class Inventory {
     return this.#levels.reduce((most, level) => Math.max(most, level[level.length - 1]?.maxTxid ?? 0), 0)
   }
 
+  /**
+   * Whether the files of a level also begin in the order in which they end, as they do wherever nobody has put files
+   * in by hand: then a search need not look at all of them.
+   */
+  isOrdered(level: number): boolean {
+    return this.#ordered[level]
+  }
+
+  /** The same files in an inventory of its own. */
+  copy(): Inventory {
+    const copy = new Inventory()
+    for (const [level, files] of this.#levels.entries()) {
+      copy.#levels[level].push(...files)
+      copy.#ordered[level] = this.#ordered[level]
+    }
+    copy.#size = this.#size
+    copy.#bytes = this.#bytes
+    return copy
+  }
+
   /** Adds a file, or replaces what was known of it. */
   add(file: StoredFile): void {
     const level = this.#levels[file.level]
     const at = insertionPoint(level, file)
+    if (level[at - 1]?.minTxid > file.minTxid || level[at]?.minTxid < file.minTxid) this.#ordered[file.level] = false
     this.remove(file)
     level.splice(at, 0, file)
     this.#size++

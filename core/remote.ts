@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isError, WalrustError } from './errors.js'
 import { type FileFacts, fromMetadata, headerFacts, toMetadata } from './facts.js'
-import { storageFailure } from './failures.js'
+import { failureKind, storageFailure } from './failures.js'
 import type { DatabaseInfo, DecodeRequest, Hooks } from './hooks.js'
 import { Inventory, type StoredFile } from './inventory.js'
 import { HEADER_SIZE, TRAILER_SIZE } from './ltx/layout.js'
+import { LtxDecoder } from './ltx/decoder.js'
 import { LtxError } from './ltx/errors.js'
 import { type LtxHeader, readHeader, readTrailer } from './ltx/header.js'
 import { type ObjectBody, type ObjectInfo, type ObjectStore, StoreError } from './object-store.js'
@@ -13,6 +15,11 @@ import { checkName, type FileId, fileKey, fileName, parseKey, sidecarKey } from 
 const MAX_SIDECAR = 64 * 1024
 /** Objects in one listing. Each takes some hundred bytes here; a listing without end must not take all there are. */
 const MOST_LISTED = 5_000_000
+/** Keys in one request to delete: what S3 takes. */
+const DELETE_BATCH = 1000
+/** How often in a row reading is taken up again before it counts as failed, and the first wait in milliseconds. */
+const RESUMES = 5
+const RESUME_PAUSE = 100
 
 /**
  * One database in one storage: what lies there, and how to read it. Nothing here is remembered but the inventory that
@@ -128,27 +135,101 @@ export class Remote {
     })
   }
 
-  /** A file's bytes as they lie there, and what is recorded of it: one request where the store keeps metadata. */
+  /** The header of a file with whatever transforms. */
+  async headerOf(file: StoredFile, signal?: AbortSignal): Promise<LtxHeader> {
+    const { facts, body } = await this.open(file, signal)
+    const decoder = new LtxDecoder()
+    try {
+      for await (const piece of await this.unwrap(body, facts.codecs)) {
+        decoder.push(piece)
+        if (decoder.next() === 'header') return decoder.header
+      }
+      decoder.finish()
+      decoder.next()
+      return decoder.header
+    } catch (error) {
+      throw error instanceof LtxError ? this.damaged(file, error) : error
+    }
+  }
+
+  /**
+   * Opens a file: one request where its metadata lies with it. The body is as it lies there. Facts that are recorded
+   * nowhere but in the file's own header are left out.
+   *
+   * Errors: `E_CHAIN_BROKEN` if it is gone.
+   */
   async open(file: StoredFile, signal?: AbortSignal): Promise<{ facts: FileFacts; body: ObjectBody }> {
-    const answer = await this.#guarded('reading', () => this.store.get(file.key, { signal }))
-    if (!answer) throw this.#missing(file)
+    const answer = await this.#get(file, undefined, signal)
     const stored = fromMetadata(answer.info.metadata)
-    const sidecar = stored.sha256 ? undefined : await this.sidecar(file, signal)
-    return { facts: sidecar ?? stored, body: this.#guardedBody(answer.body) }
+    const sidecar = stored.sha256 === undefined ? await this.sidecar(file, signal) : undefined
+    return { facts: sidecar ?? stored, body: this.#read(file, { start: 0 }, answer.body, signal) }
   }
 
   /** The object's bytes as they lie there. Errors: `E_CHAIN_BROKEN` if it is gone. */
   async *raw(file: StoredFile, range?: { start: number; end?: number }, signal?: AbortSignal): ObjectBody {
-    const answer = await this.#guarded('reading', () => this.store.get(file.key, { range, signal }))
-    if (!answer) throw this.#missing(file)
-    yield* this.#guardedBody(answer.body)
+    const answer = await this.#get(file, range, signal)
+    yield* this.#read(file, range ?? { start: 0 }, answer.body, signal)
   }
 
-  async *#guardedBody(body: ObjectBody): ObjectBody {
-    try {
-      yield* body
-    } catch (error) {
-      throw storageFailure(error, this.store.url, 'reading')
+  /** Hands a body on; one that breaks off is asked for again from where it broke. */
+  async *#read(
+    file: StoredFile,
+    { start, end }: { start: number; end?: number },
+    body: ObjectBody,
+    signal: AbortSignal | undefined,
+  ): ObjectBody {
+    let at = start
+    let broken = 0
+    for (let rest = body; ;) {
+      try {
+        for await (const piece of rest) {
+          at += piece.length
+          broken = 0
+          yield piece
+        }
+        return
+      } catch (error) {
+        signal?.throwIfAborted()
+        const kind = failureKind(error)
+        const passing = kind === 'transient' || kind === 'throttled'
+        if (!passing || ++broken > RESUMES) throw storageFailure(error, this.store.url, 'reading')
+      }
+      await sleep(RESUME_PAUSE * 2 ** broken, undefined, { signal })
+      if (at >= (end ?? file.size)) return
+      rest = (await this.#get(file, { start: at, end }, signal)).body
+    }
+  }
+
+  async #get(
+    file: StoredFile,
+    range: { start: number; end?: number } | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<{ info: ObjectInfo; body: ObjectBody }> {
+    for (let attempt = 1; ; attempt++) {
+      let answer
+      try {
+        answer = await this.store.get(file.key, { range, signal })
+      } catch (error) {
+        signal?.throwIfAborted()
+        const kind = failureKind(error)
+        if ((kind !== 'transient' && kind !== 'throttled') || attempt > RESUMES) {
+          throw storageFailure(error, this.store.url, 'reading')
+        }
+        await sleep(RESUME_PAUSE * 2 ** attempt, undefined, { signal })
+        continue
+      }
+      if (!answer) throw this.#missing(file)
+      return answer
+    }
+  }
+
+  /** Deletes files and what lies beside them. Those that are not there count as deleted. */
+  async remove(files: readonly FileId[], signal?: AbortSignal): Promise<void> {
+    const { metadata, streamedMetadata } = this.store.capabilities
+    const beside = !metadata || !streamedMetadata
+    const keys = files.flatMap((file) => [this.key(file), ...(beside ? [sidecarKey(this.name, file)] : [])])
+    for (let i = 0; i < keys.length; i += DELETE_BATCH) {
+      await this.#guarded('deleting from', () => this.store.delete(keys.slice(i, i + DELETE_BATCH), { signal }))
     }
   }
 

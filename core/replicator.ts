@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { UpkeepResult } from './compact/upkeep.js'
 import { DatabaseFile } from './database/database-file.js'
 import { MachineLock } from './database/machine-lock.js'
 import { isError, messageOf, systemCode, WalrustError } from './errors.js'
@@ -167,7 +168,6 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     }
     this.#running = this.#shippers.map((shipper) => shipper.run())
     this.#loop = this.#run()
-    if (this.#parts.settings.snapshot.onStartup) this.snapshot().catch(() => undefined)
   }
 
   /** Resolves when everything committed before the call is durable in every storage, or in those asked for. */
@@ -184,6 +184,14 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
 
   #shippersOf(storages: readonly string[] | undefined): Shipper[] {
     return this.#shippers.filter(({ url }) => storages?.includes(url) ?? true)
+  }
+
+  /**
+   * Merges what is to be merged in every storage, and removes what has been; with `retention` also the snapshots that
+   * are not kept. Returns what was done, storage by storage.
+   */
+  async tidyStorage(retention: boolean): Promise<UpkeepResult[]> {
+    return await Promise.all(this.#shippers.map((shipper) => shipper.tidyStorage(retention)))
   }
 
   /** Looks again now: somebody has reason to think that there is something new. */
@@ -489,7 +497,9 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
         adopt: settings.adopt,
         giveUp: settings.giveUp,
         maxRetries: settings.resilience.maxRetries,
-        snapshotInterval: settings.snapshot.interval,
+        snapshot: settings.snapshot,
+        compaction: settings.compaction,
+        retention: settings.retention,
       },
       local,
       heavy,

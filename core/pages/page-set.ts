@@ -39,6 +39,14 @@ export abstract class BasePageSet implements PageSet {
   }
 }
 
+/** No pages of no database. */
+export const NO_PAGES: PageSet = {
+  pageSize: 0,
+  commit: 0,
+  cursor: () => ({ page: 0, high: 0, low: 0, next: () => false, read: () => undefined, close: () => undefined }),
+  filter: () => NO_PAGES,
+}
+
 class FilteredPageSet extends BasePageSet {
   constructor(
     readonly inner: PageSet,

@@ -43,7 +43,7 @@ function basesUpTo(inventory: Inventory, txid: number): StoredFile[] {
 function furthest(inventory: Inventory, at: number, limit: number): StoredFile | undefined {
   let best: StoredFile | undefined
   for (let level = LEVEL_SHIPPED; level < LEVEL_SNAPSHOT; level++) {
-    for (const file of reaching(inventory.level(level), at, limit)) {
+    for (const file of reaching(inventory.level(level), at, limit, inventory.isOrdered(level))) {
       if (file.minTxid <= at + 1 && (!best || file.maxTxid > best.maxTxid)) best = file
     }
   }
@@ -51,7 +51,7 @@ function furthest(inventory: Inventory, at: number, limit: number): StoredFile |
 }
 
 /** Files of a level that end behind `at` and not behind `limit`; the level is ordered by that. */
-function* reaching(level: readonly StoredFile[], at: number, limit: number): Generator<StoredFile> {
+function* reaching(level: readonly StoredFile[], at: number, limit: number, ordered: boolean): Generator<StoredFile> {
   let low = 0
   let high = level.length
   while (low < high) {
@@ -61,8 +61,8 @@ function* reaching(level: readonly StoredFile[], at: number, limit: number): Gen
   }
   for (let i = low; i < level.length && level[i].maxTxid <= limit; i++) {
     yield level[i]
-    // Files of one level do not overlap much: once they start behind `at` the rest does so, too.
-    if (level[i].minTxid > at + 1) return
+    // Once they start behind `at` the rest does so, too.
+    if (ordered && level[i].minTxid > at + 1) return
   }
 }
 

@@ -138,10 +138,13 @@ function checkGaps(inventory: Inventory, add: Add): void {
   if (files.length > 0 && !files.some(({ minTxid }) => minTxid === 1)) {
     add('gap', 'there is no file that holds the whole database')
   }
+  const bases = files.filter(({ minTxid }) => minTxid === 1).map(({ maxTxid }) => maxTxid)
   let reached = 0
-  for (const file of files) {
-    if (file.minTxid > reached + 1 && reached > 0) {
-      add('gap', `nothing holds transactions ${reached + 1} to ${file.minTxid - 1}`, file.key)
+  for (const file of files.filter(({ minTxid }) => minTxid > 1).sort((a, b) => a.minTxid - b.minTxid)) {
+    // Where retention left only snapshots, the files behind one of them stand on that.
+    const base = Math.max(0, ...bases.filter((end) => end < file.maxTxid))
+    if (file.minTxid > Math.max(reached, base) + 1 && bases.length > 0) {
+      add('gap', `nothing holds transactions ${Math.max(reached, base) + 1} to ${file.minTxid - 1}`, file.key)
     }
     reached = Math.max(reached, file.maxTxid)
   }

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isBusy } from '../database/connection.js'
 import { EXIT, isError, messageOf, WalrustError } from '../errors.js'
@@ -6,6 +7,7 @@ import { storeErrorOf } from '../failures.js'
 import type { DatabaseInfo, FrameBatch, Hooks } from '../hooks.js'
 import { Inventory } from '../inventory.js'
 import { type Log, withFields } from '../log.js'
+import type { UpkeepResult } from '../compact/upkeep.js'
 import type { ChecksumMode } from '../ltx/header.js'
 import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { DatabaseView } from '../pages/database-view.js'
@@ -13,6 +15,7 @@ import { PageChecksums } from '../pages/page-checksums.js'
 import type { Remote } from '../remote.js'
 import { planRestore } from '../restore/plan.js'
 import { readRemoteTable } from '../restore/remote-table.js'
+import type { CompactionSettings, RetentionSettings, SnapshotSettings } from '../settings.js'
 import { readFileBody, type SpooledFile } from '../spool/spool.js'
 import type { StorageStatus } from '../status.js'
 import { ContinuityLost } from '../wal/follower.js'
@@ -21,9 +24,11 @@ import { findChangedPages } from './changed-pages.js'
 import { factsOf, FileMaker } from './file-maker.js'
 import type { LocalState } from './local-state.js'
 import { type Head, reconcile } from './reconcile.js'
+import { SnapshotSchedule } from './snapshot-schedule.js'
 import { type Semaphore, WakeUp } from './signal.js'
 import { Snapshots } from './snapshots.js'
 import { Unshipped } from './unshipped.js'
+import { Upkeeper } from './upkeeper.js'
 import type { Announce, Uploader } from './uploader.js'
 
 export interface ShipperSettings {
@@ -39,8 +44,10 @@ export interface ShipperSettings {
   giveUp: boolean
   /** Failures in a row after the first before they are told of. */
   maxRetries: number
-  /** Milliseconds between two snapshots; 0 for none. */
-  snapshotInterval: number
+  snapshot: SnapshotSettings
+  compaction: CompactionSettings
+  /** `false` never deletes anything. */
+  retention: false | RetentionSettings
 }
 
 /** What a shipper needs of the database it ships. */
@@ -111,6 +118,9 @@ const GIVE_UP_AFTER = 3
 const SAVE_MS = 60_000
 const SAVE_FILES = 256
 
+/** A timer cannot be set for more than 24 days. */
+const LONGEST_REST = 24 * 3_600_000
+
 /** After a failure on this machine (a full disk, a busy database), in milliseconds, doubling. */
 const FIRST_PAUSE = 250
 const LONGEST_PAUSE = 30_000
@@ -142,12 +152,13 @@ export class Shipper {
   #nextCut = 0
   #saved = performance.now()
   #snapshotWaiters: SnapshotWaiter[] = []
-  #snapshotDue = Infinity
+  readonly #schedule: SnapshotSchedule
   #streaming: Promise<void> | undefined
   readonly #confirmations: Array<() => void> = []
   readonly #unshipped = new Unshipped()
   #lag: number | undefined
   #lastSync: number | undefined
+  #upkeeper: Upkeeper | undefined
   #pause = 0
   #failures = 0
   /** What fails since when, and whether it was told of. */
@@ -160,6 +171,7 @@ export class Shipper {
     this.#parts = parts
     this.#log = withFields(parts.log, { storage: parts.remote.store.url })
     this.#maker = new FileMaker(parts.owner.database, parts.local, parts.hooks, parts.settings.checksums)
+    this.#schedule = new SnapshotSchedule(parts.settings.snapshot)
     this.#snapshots = new Snapshots(parts.owner.database, this.#maker, parts.uploader, parts.settings.checksums)
   }
 
@@ -208,7 +220,7 @@ export class Shipper {
   /** See {@link StorageStatus}. */
   get status(): StorageStatus {
     const { remote, uploader, local } = this.#parts
-    const dueIn = this.#snapshotDue - performance.now()
+    const dueIn = Math.max(0, this.#schedule.next - performance.now())
     return {
       url: remote.store.url,
       state: this.halted ? 'halted' : STATE_OF_NEED[this.#need.kind],
@@ -276,6 +288,7 @@ export class Shipper {
     }
     this.#settleWaiters()
     await this.#streaming
+    await this.#upkeeper?.settled()
   }
 
   /** Resolves when everything read up to now is durable in storage. Rejects if that will not be, or with the signal. */
@@ -320,6 +333,18 @@ export class Shipper {
     this.#abort.abort(new WalrustError('E_ABORTED', 'walrust was stopped'))
     this.wake()
     await this.#streaming?.catch(() => undefined)
+    await this.#upkeeper?.settled()
+  }
+
+  /**
+   * Merges what is to be merged and removes what has been, and with `retention` the snapshots that are not kept.
+   * Errors: those of {@link Upkeep.run}; `E_STORAGE` while storage has not been reached yet.
+   */
+  async tidyStorage(retention: boolean): Promise<UpkeepResult> {
+    if (this.halted) throw this.halted
+    if (this.#upkeeper) return await this.#upkeeper.run(retention)
+    const { url } = this.#parts.remote.store
+    throw new WalrustError('E_STORAGE', `${url} has not been reached since the start`, { storage: url })
   }
 
   /** Makes what is worth keeping durable and lets the files go. */
@@ -349,6 +374,8 @@ export class Shipper {
       return undefined
     }
     this.#settleWaiters()
+    this.#schedule.changed(this.#confirmed, performance.now())
+    this.#upkeeper?.tend()
     if (!this.#streaming && this.#wantsSnapshot()) {
       await this.#cutForSnapshot()
       return undefined
@@ -370,7 +397,9 @@ export class Shipper {
     const { signal } = this.#abort
     this.#inventory = await remote.inventory(signal)
     const newest = this.#inventory.level(LEVEL_SNAPSHOT).at(-1)
-    this.#planNextSnapshot(newest ? Math.max(0, Date.now() - newest.timestamp) : 0)
+    const now = performance.now()
+    this.#schedule.begin(newest?.maxTxid ?? 0, now - Math.max(0, Date.now() - (newest?.timestamp ?? Date.now())), now)
+    this.#upkeeper = this.#makeUpkeeper()
     const start = await reconcile(local, remote, this.#inventory, signal)
     if ('reason' in start) this.#log.info('comparing with storage', { reason: start.reason })
     if (start.need === 'continue') {
@@ -383,6 +412,21 @@ export class Shipper {
       this.#need = start.need === 'compare' ? { ...start, kind: 'compare' } : { kind: 'snapshot' }
     }
     this.#parts.owner.moved()
+  }
+
+  /** Merging and removing go on in a process that stays. One that ships once and ends has other things to do. */
+  #makeUpkeeper(): Upkeeper | undefined {
+    const { owner, remote, hooks, settings, local, heavy, announce } = this.#parts
+    if (settings.giveUp) return undefined
+    return new Upkeeper(
+      {
+        ...{ database: owner.database, remote, hooks, heavy, announce },
+        ...{ compaction: settings.compaction, retention: settings.retention },
+        ...{ folder: join(local.folder, 'merging'), log: this.#log, signal: this.#abort.signal },
+        wake: () => this.wake(),
+      },
+      this.#inventory,
+    )
   }
 
   /** Opens the newest state; what comes after it is needed until {@link #done} or a failure. */
@@ -482,6 +526,7 @@ export class Shipper {
       })
       await local.saveTable()
       this.#confirm(1)
+      this.#schedule.begin(1, performance.now(), performance.now())
       this.#done()
       this.#log.info('shipped', { txid: 1, bytes: file.size, checksum: table.checksum.toString(16), snapshot: true })
       this.#parts.announce('snapshot_completed', { context: { txid: 1, bytes: file.size } })
@@ -576,7 +621,7 @@ export class Shipper {
       return
     }
     const waiters = this.#snapshotWaiters.splice(0)
-    this.#planNextSnapshot()
+    this.#schedule.started(performance.now())
     const { txid, checksum, timestamp } = position
     this.#streaming = heavy
       .run(() => this.#stream(view, { txid, checksum, timestamp }))
@@ -594,15 +639,21 @@ export class Shipper {
   async #stream(view: DatabaseView, point: { txid: number; checksum: bigint; timestamp: number }): Promise<void> {
     const id = { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: point.txid }
     try {
-      if (this.#inventory.find(id)) return
+      if (this.#inventory.find(id)) {
+        this.#schedule.stored(point.txid)
+        return
+      }
       // A snapshot of what is not there yet would be a file beyond a gap.
       while (this.#confirmed < point.txid) await this.#confirmation(this.#abort.signal)
       const { file } = await this.#snapshots.store(view, point, this.#abort.signal)
       this.#inventory.add(file)
+      this.#schedule.stored(point.txid)
+      this.#upkeeper?.snapshotTaken()
       this.#log.info('snapshot', { txid: point.txid, bytes: file.size })
       this.#parts.announce('snapshot_completed', { context: { txid: point.txid, bytes: file.size } })
     } catch (error) {
       if (!this.#abort.signal.aborted) {
+        this.#schedule.failed(performance.now())
         this.#log.error('snapshot failed', { txid: point.txid, error: messageOf(error) })
         this.#parts.announce(eventOf(error), { error, context: { txid: point.txid, snapshot: true } })
       }
@@ -634,26 +685,18 @@ export class Shipper {
   /** Nothing is pending: how long until something is due by the clock. */
   async #rest(): Promise<number> {
     const { local } = this.#parts
-    let wait = this.#hasNewState() ? this.#snapshotDue - performance.now() : Infinity
+    this.#schedule.settled()
+    const snapshotDue = this.#streaming ? Infinity : this.#schedule.due
+    let wait = Math.min(snapshotDue - performance.now(), this.#upkeeper?.wait ?? Infinity)
     if (local.position && local.tableTxid !== local.position.txid) {
       await this.#tidy()
       if (local.tableTxid !== local.position.txid) wait = Math.min(wait, this.#saved + SAVE_MS - performance.now())
     }
-    return Math.max(0, wait)
+    return Math.min(LONGEST_REST, Math.max(0, wait))
   }
 
   #wantsSnapshot(): boolean {
-    return this.#snapshotWaiters.length > 0 || (performance.now() >= this.#snapshotDue && this.#hasNewState())
-  }
-
-  /** Whether there is a transaction that is newer than the newest snapshot. */
-  #hasNewState(): boolean {
-    return this.txid > (this.#inventory.level(LEVEL_SNAPSHOT).at(-1)?.maxTxid ?? 0)
-  }
-
-  #planNextSnapshot(after = 0): void {
-    const { snapshotInterval } = this.#parts.settings
-    this.#snapshotDue = snapshotInterval > 0 ? performance.now() + Math.max(0, snapshotInterval - after) : Infinity
+    return this.#snapshotWaiters.length > 0 || performance.now() >= this.#schedule.due
   }
 
   /** Saves the table when it is time, and lets the cache shrink to its bounds. Only files that are durable remotely. */

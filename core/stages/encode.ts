@@ -64,10 +64,10 @@ export async function* encodeLtx(header: LtxHeader, pages: PageSet): ObjectBody 
   }
 }
 
-/** The first tap of `encode`. */
+/** The first tap of `encode`. What has been merged from files is an LTX file already. */
 export function tapEncode(hooks: Hooks): void {
   hooks.encode.tap({ name: 'walrust:ltx', stage: -100 }, (request) => ({
     ...request,
-    body: encodeLtx(request.header, request.pages),
+    body: request.body ?? encodeLtx(request.header, request.pages),
   }))
 }

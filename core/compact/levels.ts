@@ -1,0 +1,168 @@
+import type { Merge, RetainPlan } from '../hooks.js'
+import type { Inventory, StoredFile } from '../inventory.js'
+import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
+import type { CompactionSettings } from '../settings.js'
+
+/** A window counts as closed so long after its end: what was seen in its last moment is in storage by then. */
+const LATE = 2000
+/** Files that have outlived their time go together, so often at most. */
+const REMOVE_EVERY = 5 * 60_000
+
+/**
+ * The ladder of levels: what was seen in one window of a level's span becomes one file of that level. Windows are
+ * aligned to UTC, and a level goes on where it ends, so that a run after a kill comes to the same files.
+ *
+ * A file that holds the whole database is never taken in: the ladder starts behind it.
+ */
+export function planMerges(inventory: Inventory, { levels }: CompactionSettings, now: number): Merge[] {
+  const merges: Merge[] = []
+  let below: StoredFile[] = []
+  for (const [index, span] of levels.entries()) {
+    const level = index + 1
+    const made: StoredFile[] = []
+    for (const sources of windows([...unmerged(inventory, level), ...below], span, now)) {
+      merges.push({ level, sources })
+      made.push(merged(level, sources))
+    }
+    below = made
+  }
+  return merges
+}
+
+/** Files that a higher level has taken in and whose time is over. The newest of level 0 always stays. */
+export function planRemovals(inventory: Inventory, compaction: CompactionSettings, now: number): StoredFile[] {
+  const remove: StoredFile[] = []
+  for (let level = LEVEL_SHIPPED; level < compaction.levels.length; level++) {
+    for (const file of ladder(inventory, level)) {
+      if (now - file.timestamp <= keepOf(compaction, level)) break
+      if (isCovered(inventory, file)) remove.push(file)
+    }
+  }
+  return remove
+}
+
+/** Files whose time is over although nothing has taken them in: of the highest level, and what no level knows of. */
+export function planExpiry(inventory: Inventory, compaction: CompactionSettings, now: number): StoredFile[] {
+  const top = compaction.levels.length
+  const newest = inventory.level(LEVEL_SHIPPED).at(-1)
+  const old: StoredFile[] = []
+  for (let level = LEVEL_SHIPPED; level < LEVEL_SNAPSHOT; level++) {
+    for (const file of inventory.level(level)) {
+      const merged = file.minTxid > 1 && level < top
+      const keep = keepOf(compaction, merged ? top : level)
+      if (now - file.timestamp > keep && file !== newest) old.push(file)
+    }
+  }
+  return old
+}
+
+/** The built-in tap of `retain` for the levels above 0. */
+export function retainLevels(plan: RetainPlan): RetainPlan {
+  const { inventory, compaction, now, retention } = plan
+  const merge = planMerges(inventory, compaction, now)
+  // What is about to be merged counts as merged: what is removed is decided again when it is done.
+  const after = merge.length > 0 ? inventory.copy() : inventory
+  for (const { level, sources } of merge) after.add(merged(level, sources as StoredFile[]))
+  const over = planRemovals(after, compaction, now)
+  const expired = retention ? planExpiry(after, compaction, now) : []
+  return {
+    ...plan,
+    merge: [...plan.merge, ...merge],
+    remove: [...plan.remove, ...over.filter((file) => inventory.find(file)), ...expired],
+  }
+}
+
+/** When there is something to do for the levels, milliseconds since the epoch; `Infinity` if nothing will be. */
+export function levelsDue(inventory: Inventory, compaction: CompactionSettings): number {
+  let due = Infinity
+  for (const [index, span] of compaction.levels.entries()) {
+    const first = firstUnmerged(inventory, index + 1)
+    if (first) due = Math.min(due, (Math.floor(first.timestamp / span) + 1) * span + LATE)
+    const oldest = ladder(inventory, index).next().value
+    if (!oldest || !isCovered(inventory, oldest)) continue
+    const keep = keepOf(compaction, index)
+    due = Math.min(due, oldest.timestamp + keep + Math.min(keep, REMOVE_EVERY))
+  }
+  return due
+}
+
+/** What a merge of files gives, as far as that can be said before. */
+export function merged(level: number, sources: readonly StoredFile[]): StoredFile {
+  const last = sources[sources.length - 1]
+  const size = sources.reduce((sum, file) => sum + file.size, 0)
+  return { level, minTxid: sources[0].minTxid, maxTxid: last.maxTxid, key: '', size, timestamp: last.timestamp }
+}
+
+export function keepOf({ keep }: CompactionSettings, level: number): number {
+  return keep[Math.min(level, keep.length - 1)] ?? Infinity
+}
+
+/** Files of a level that may be merged and removed, oldest first: no whole database, not the newest of level 0. */
+function* ladder(inventory: Inventory, level: number): Generator<StoredFile, undefined> {
+  const files = inventory.level(level)
+  const end = level === LEVEL_SHIPPED ? files.length - 1 : files.length
+  for (let i = 0; i < end; i++) if (files[i].minTxid > 1) yield files[i]
+  return undefined
+}
+
+/** Files of the level below that a level has not taken in yet. */
+function unmerged(inventory: Inventory, level: number): StoredFile[] {
+  const from = indexBehind(inventory, level)
+  return inventory.level(level - 1).filter((file, index) => index >= from && file.minTxid > 1)
+}
+
+function firstUnmerged(inventory: Inventory, level: number): StoredFile | undefined {
+  const below = inventory.level(level - 1)
+  for (let i = indexBehind(inventory, level); i < below.length; i++) if (below[i].minTxid > 1) return below[i]
+  return undefined
+}
+
+/**
+ * Where, in the level below, what a level has not taken in yet begins. What a level had may be gone, because the levels
+ * above it have taken that in.
+ */
+function indexBehind(inventory: Inventory, level: number): number {
+  let reached = 0
+  for (let above = level; above < LEVEL_SNAPSHOT; above++) {
+    reached = Math.max(reached, inventory.level(above).at(-1)?.maxTxid ?? 0)
+  }
+  return firstEndingAt(inventory.level(level - 1), reached + 1)
+}
+
+/** Index of the first file that ends at or behind a transaction. */
+function firstEndingAt(files: readonly StoredFile[], txid: number): number {
+  let low = 0
+  let high = files.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (files[middle].maxTxid < txid) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Whether one file of the next level holds everything that this one does. */
+function isCovered(inventory: Inventory, file: StoredFile): boolean {
+  const above = inventory.level(file.level + 1)
+  const over = above.at(firstEndingAt(above, file.maxTxid))
+  return over !== undefined && over.maxTxid >= file.maxTxid && over.minTxid <= file.minTxid
+}
+
+/** Groups files that continue each other by the window in which they were seen; only windows that are over. */
+function* windows(files: readonly StoredFile[], span: number, now: number): Generator<StoredFile[]> {
+  let group: StoredFile[] = []
+  let window = -1
+  const isOver = () => group.length > 0 && now >= (window + 1) * span + LATE
+  for (const file of files) {
+    // Times rise with the transactions; one that does not is a clock that was wrong somewhere.
+    const own = Math.max(window, Math.floor(file.timestamp / span))
+    const last = group.at(-1)
+    if (last && (own !== window || file.minTxid > last.maxTxid + 1)) {
+      if (isOver()) yield group
+      group = []
+    }
+    group.push(file)
+    window = own
+  }
+  if (isOver()) yield group
+}

@@ -1,0 +1,255 @@
+import { isError, messageOf, WalrustError } from '../errors.js'
+import type { FileFacts } from '../facts.js'
+import type { DatabaseInfo, Hooks } from '../hooks.js'
+import type { StoredFile } from '../inventory.js'
+import { LtxError } from '../ltx/errors.js'
+import type { LtxHeader } from '../ltx/header.js'
+import type { LtxSource } from '../ltx/merge.js'
+import { fileName, type FileId } from '../object-keys.js'
+import type { ObjectBody } from '../object-store.js'
+import { NO_PAGES } from '../pages/page-set.js'
+import type { Remote } from '../remote.js'
+import { readFile } from '../restore/read-file.js'
+import { HashedBody } from '../ship/hashing.js'
+import { mergedBody } from './merged-body.js'
+import { Scratch } from './scratch.js'
+
+/** Files up to this are read whole before they are merged, so that not each of them keeps a connection open. */
+const SMALL = 256 * 1024
+/** So much of small files is in memory at once. */
+const SMALL_TOTAL = 8 * 1024 * 1024
+/** So many files are merged in one go; more are merged in groups first. */
+const MOST = 16
+/** Requests for small files at a time. */
+const PARALLEL = 4
+
+export interface MergeWork {
+  remote: Remote
+  hooks: Hooks
+  database: DatabaseInfo
+  /** Folder for what does not fit into memory. */
+  folder: string
+  signal: AbortSignal
+}
+
+/** One input of a merge, and the facts that go on with the result. */
+interface Part {
+  open: () => LtxSource
+  close: () => Promise<void>
+}
+
+/**
+ * Merges stored files into one of a higher level: streamed, stored only if nothing is there, read back and verified.
+ * The sources stay. A kill at any moment leaves the merged file whole or not at all, and a second run makes the same.
+ *
+ * Files before and after a change of page size are not merged with each other: then more than one file is the result.
+ *
+ * Errors: `E_OBJECT_DAMAGED` and `E_CHAIN_BROKEN` naming the source or the result that is not as it should be,
+ * `E_STORAGE`…, `E_DISK_FULL`.
+ */
+export async function mergeFiles(
+  work: MergeWork,
+  level: number,
+  sources: readonly StoredFile[],
+): Promise<StoredFile[]> {
+  try {
+    return [await mergeOnce(work, level, sources)]
+  } catch (error) {
+    if (!(error instanceof LtxError) || error.code !== 'LTX_USAGE' || sources.length === 1) {
+      throw asDamage(work, sources, error)
+    }
+    const groups = await byPageSize(work, sources)
+    if (groups.length === 1) throw asDamage(work, sources, error)
+    const made: StoredFile[] = []
+    for (const group of groups) made.push(...(await mergeFiles(work, level, group)))
+    return made
+  }
+}
+
+async function mergeOnce(work: MergeWork, level: number, sources: readonly StoredFile[]): Promise<StoredFile> {
+  const { remote, database, hooks, signal } = work
+  const inputs = new Inputs(work)
+  const cleanup: Array<() => Promise<void>> = [() => inputs.close()]
+  try {
+    const parts = await inputs.take(sources)
+    let header: LtxHeader | undefined
+    const merged = mergedBody(
+      parts.map((part) => part.open()),
+      {},
+      (made) => (header = made),
+    )
+    const plain = await Scratch.take(merged, work.folder)
+    cleanup.push(() => plain.remove())
+    if (!header) throw new WalrustError('E_INTERNAL', 'a merge ended without a header')
+    const request = { database, header, pages: NO_PAGES, body: plain.body(), codecs: [] }
+    const { body, codecs } = await hooks.encode.promise(request)
+    if (!body) throw new WalrustError('E_HOOK', 'no plugin encoded the file', { hook: 'encode' })
+    const wrapped = codecs.length > 0 ? await Scratch.take(body, work.folder) : plain
+    cleanup.push(() => wrapped.remove())
+    const facts: FileFacts = {
+      timestamp: header.timestamp,
+      sha256: wrapped.sha256,
+      pre: header.pre,
+      post: header.post,
+      prev: undefined,
+      codecs,
+      gapStart: inputs.gapStart,
+    }
+    const file: FileId = { level, minTxid: header.minTxid, maxTxid: header.maxTxid }
+    const put = {
+      ...{ database, file, body: () => wrapped.body(), facts: () => facts, size: wrapped.size },
+      ...{ timestamp: header.timestamp, signal },
+    }
+    const stored = await store(remote, put)
+    await checkStored(remote, stored, header, facts, signal)
+    return stored
+  } finally {
+    for (const clean of cleanup) await clean()
+  }
+}
+
+/** Stores the file. One that is there already, made in another way, is taken if it holds the same. */
+async function store(remote: Remote, put: Parameters<Remote['put']>[0]): Promise<StoredFile> {
+  try {
+    return await remote.put(put)
+  } catch (error) {
+    if (!isError(error, 'E_OBJECT_EXISTS')) throw error
+    const key = remote.key(put.file)
+    const there = await remote.store.head(key, { signal: put.signal })
+    if (!there) throw error
+    return { ...put.file, key, size: there.size, timestamp: put.timestamp }
+  }
+}
+
+/** Reads a merged file back: every byte of it, and that it ends where its sources ended. */
+async function checkStored(
+  remote: Remote,
+  file: StoredFile,
+  made: LtxHeader,
+  facts: FileFacts,
+  signal: AbortSignal,
+): Promise<void> {
+  const opened = await remote.open(file, signal)
+  const hashed = new HashedBody()
+  const body = await remote.unwrap(hashed.wrap(opened.body), opened.facts.codecs)
+  const header = await readFile(remote, file, body, { page: () => undefined })
+  const same = header.pre === made.pre && header.post === made.post && header.commit === made.commit
+  if (!same || (opened.facts.sha256 ?? hashed.sha256) !== hashed.sha256) {
+    throw new WalrustError('E_OBJECT_DAMAGED', `${file.key} was read back and is not what was merged`, {
+      database: remote.name,
+      storage: remote.store.url,
+    })
+  }
+  if (hashed.sha256 !== facts.sha256 && header.post === 0n) {
+    throw new WalrustError('E_OBJECT_DAMAGED', `${file.key} was there already with other content`, {
+      database: remote.name,
+      storage: remote.store.url,
+    })
+  }
+}
+
+/** Fetches what is merged with few connections and bounded memory. */
+class Inputs {
+  /** Since when commits may have passed unseen in what was read, milliseconds since the epoch. */
+  gapStart: number | undefined
+  readonly #work: MergeWork
+  readonly #parts: Part[] = []
+  #small: Buffer[] = []
+  #smallBytes = 0
+
+  constructor(work: MergeWork) {
+    this.#work = work
+  }
+
+  /** Gives at most {@link MOST} inputs that stand for all of the files. */
+  async take(sources: readonly StoredFile[]): Promise<readonly Part[]> {
+    for (let i = 0; i < sources.length;) {
+      if (sources[i].size > SMALL) {
+        await this.#foldSmall()
+        const file = sources[i++]
+        await this.#add({ open: () => this.#stream(file), close: () => Promise.resolve() })
+        continue
+      }
+      const run = sources.slice(i, i + PARALLEL)
+      const large = run.findIndex(({ size }) => size > SMALL)
+      const files = large < 0 ? run : run.slice(0, large)
+      i += files.length
+      for (const bytes of await Promise.all(files.map((file) => this.#fetch(file)))) await this.#addSmall(bytes)
+    }
+    await this.#foldSmall()
+    return this.#parts
+  }
+
+  async close(): Promise<void> {
+    for (const part of this.#parts) await part.close()
+  }
+
+  async #addSmall(bytes: Buffer): Promise<void> {
+    if (this.#smallBytes + bytes.length > SMALL_TOTAL) await this.#foldSmall()
+    this.#small.push(bytes)
+    this.#smallBytes += bytes.length
+  }
+
+  /** Small files as one. */
+  async #foldSmall(): Promise<void> {
+    const small = this.#small
+    this.#small = []
+    this.#smallBytes = 0
+    const only = small.at(0)
+    if (!only) return
+    if (small.length === 1) await this.#add({ open: () => [only], close: () => Promise.resolve() })
+    else await this.#add(await this.#fold(small.map((bytes) => [bytes])))
+  }
+
+  async #add(part: Part): Promise<void> {
+    if (this.#parts.length === MOST) {
+      const parts = this.#parts.splice(0)
+      this.#parts.push(await this.#fold(parts.map((one) => one.open())))
+      for (const one of parts) await one.close()
+    }
+    this.#parts.push(part)
+  }
+
+  async #fold(sources: LtxSource[]): Promise<Part> {
+    const scratch = await Scratch.take(
+      mergedBody(sources, {}, () => undefined),
+      this.#work.folder,
+    )
+    return { open: () => scratch.body(), close: () => scratch.remove() }
+  }
+
+  async #fetch(file: StoredFile): Promise<Buffer> {
+    const parts: Buffer[] = []
+    for await (const piece of this.#stream(file)) parts.push(Buffer.from(piece))
+    return Buffer.concat(parts)
+  }
+
+  async *#stream(file: StoredFile): ObjectBody {
+    const { remote, signal } = this.#work
+    const { facts, body } = await remote.open(file, signal)
+    if (facts.gapStart !== undefined) this.gapStart = Math.min(this.gapStart ?? Infinity, facts.gapStart)
+    yield* await remote.unwrap(body, facts.codecs)
+  }
+}
+
+async function byPageSize({ remote, signal }: MergeWork, sources: readonly StoredFile[]): Promise<StoredFile[][]> {
+  const groups: StoredFile[][] = []
+  let pageSize = 0
+  for (const file of sources) {
+    const header = await remote.headerOf(file, signal)
+    if (header.pageSize !== pageSize) groups.push([])
+    pageSize = header.pageSize
+    groups[groups.length - 1].push(file)
+  }
+  return groups
+}
+
+function asDamage({ remote }: MergeWork, sources: readonly StoredFile[], error: unknown): unknown {
+  if (!(error instanceof LtxError)) return error
+  const names = `${fileName(sources[0])} to ${fileName(sources[sources.length - 1])} of level ${sources[0].level}`
+  return new WalrustError('E_OBJECT_DAMAGED', `one of ${names} is damaged: ${messageOf(error)}`, {
+    database: remote.name,
+    storage: remote.store.url,
+    cause: error,
+  })
+}

@@ -1,0 +1,176 @@
+import { isError, messageOf, WalrustError } from '../errors.js'
+import type { DatabaseInfo, Hooks, Merge, RetainPlan } from '../hooks.js'
+import { type Inventory, type StoredFile } from '../inventory.js'
+import type { Log } from '../log.js'
+import { LEVEL_SNAPSHOT } from '../object-keys.js'
+import type { Remote } from '../remote.js'
+import type { CompactionSettings, RetentionSettings } from '../settings.js'
+import { levelsDue } from './levels.js'
+import { mergeFiles } from './merge-files.js'
+import { protect } from './protect.js'
+
+export interface UpkeepParts {
+  database: DatabaseInfo
+  remote: Remote
+  hooks: Hooks
+  compaction: CompactionSettings
+  /** `false` never deletes anything. */
+  retention: false | RetentionSettings
+  /** Folder for files in the making that do not fit into memory. */
+  folder: string
+  log: Log
+  /** Milliseconds since the epoch. Default: the system's clock. */
+  now?: () => number
+  /** Asked right before anything is deleted; throws if somebody else has taken over. */
+  guard?: (signal: AbortSignal) => Promise<void>
+}
+
+/** What is to be done, and what it comes to. */
+export interface UpkeepPlan {
+  merge: readonly Merge[]
+  remove: readonly StoredFile[]
+  /** What was to go and stays, because a point that stays needs it. */
+  needed: readonly StoredFile[]
+  /** Every point that can be restored afterwards, ascending. */
+  points: readonly number[]
+  notes: readonly string[]
+}
+
+export interface UpkeepResult {
+  /** Files that were made by merging. */
+  merged: StoredFile[]
+  removed: StoredFile[]
+  /** Bytes of what was removed. */
+  freed: number
+}
+
+/** So many files are deleted before it is asked again whether this process may. */
+const BATCH = 200
+
+/**
+ * Keeps what lies in storage for one database small: merges files into levels, removes what has been merged and is
+ * over, and, when it is their turn, snapshots that retention does not keep.
+ *
+ * Every step can be the last: a merged file is whole or not there; what is deleted is needed by nothing that stays, in
+ * whatever order it goes. docs/architecture.md has the states.
+ */
+export class Upkeep {
+  readonly #parts: UpkeepParts
+  readonly inventory: Inventory
+  /** Snapshots whose time is known exactly: a listing of some stores has the time of the upload. */
+  readonly #exact = new Map<string, number>()
+
+  /** @param inventory from a complete listing, kept up to date by whoever writes */
+  constructor(parts: UpkeepParts, inventory: Inventory) {
+    this.#parts = parts
+    this.inventory = inventory
+  }
+
+  get #now(): number {
+    return (this.#parts.now ?? Date.now)()
+  }
+
+  /** When there is something to do for the levels, milliseconds since the epoch; `Infinity` if nothing will be. */
+  get due(): number {
+    const { compaction, retention } = this.#parts
+    return levelsDue(this.inventory, retention === false ? { ...compaction, keep: [Infinity] } : compaction)
+  }
+
+  /**
+   * What there is to do now.
+   *
+   * @param retention whether snapshots, and files that nothing has taken in, may go as well
+   */
+  async plan(retention: boolean, signal?: AbortSignal): Promise<UpkeepPlan> {
+    const { hooks, remote, compaction, retention: settings } = this.#parts
+    const { inventory } = this
+    if (retention) await this.#exactTimes(signal)
+    const empty: RetainPlan = {
+      ...{ database: remote.name, inventory, now: this.#now, compaction },
+      ...{ retention: retention && settings ? settings : undefined, remove: [], merge: [], notes: [] },
+    }
+    const plan = await hooks.retain.promise(empty)
+    const wanted = settings === false ? [] : plan.remove
+    return { merge: plan.merge, notes: plan.notes, ...protect(inventory, wanted, remote.name) }
+  }
+
+  /** Does what there is to do. Errors: `E_STORAGE`…, `E_OBJECT_DAMAGED`, `E_HOOK`; what was done stays done. */
+  async run(retention: boolean, signal: AbortSignal): Promise<UpkeepResult> {
+    const { log } = this.#parts
+    const result: UpkeepResult = { merged: [], removed: [], freed: 0 }
+    const first = await this.plan(retention, signal)
+    try {
+      for (const merge of first.merge) result.merged.push(...(await this.#merge(merge, signal)))
+    } catch (error) {
+      // Somebody else has merged or removed meanwhile: the next pass goes by what there is.
+      if (isError(error, 'E_CHAIN_BROKEN')) await this.refresh(signal)
+      throw error
+    }
+    if (first.remove.length === 0 && result.merged.length === 0) return result
+    // What nothing else makes good is removed only by what storage says now, all of it.
+    if (retention && first.remove.length > 0) await this.refresh(signal)
+    const { remove } = await this.plan(retention, signal)
+    for (let i = 0; i < remove.length; i += BATCH) await this.#remove(remove.slice(i, i + BATCH), result, signal)
+    if (result.removed.length > 0) log.info('removed', { files: result.removed.length, bytes: result.freed })
+    return result
+  }
+
+  /** Brings the inventory up to what storage says now. Files that are shipped meanwhile stay in it. */
+  async refresh(signal?: AbortSignal): Promise<void> {
+    const before = [...this.inventory.files()]
+    const listed = await this.#parts.remote.inventory(signal)
+    for (const file of before) if (!listed.find(file)) this.inventory.remove(file)
+    for (const file of listed.files()) if (!this.inventory.find(file)) this.inventory.add(file)
+  }
+
+  async #merge({ level, sources }: Merge, signal: AbortSignal): Promise<StoredFile[]> {
+    const { remote, hooks, database, folder, log } = this.#parts
+    const files = sources.map((id) => this.inventory.find(id))
+    // What an earlier merge of this pass did not give in one piece: the next pass sees what there is.
+    if (!isComplete(files)) return []
+    const made = await mergeFiles({ remote, hooks, database, folder, signal }, level, files)
+    for (const file of made) {
+      this.inventory.add(file)
+      const { minTxid, maxTxid, size } = file
+      log.debug('merged', { level, minTxid, maxTxid, files: files.length, bytes: size })
+    }
+    return made
+  }
+
+  async #remove(files: readonly StoredFile[], result: UpkeepResult, signal: AbortSignal): Promise<void> {
+    await this.#parts.guard?.(signal)
+    await this.#parts.remote.remove(files, signal)
+    for (const file of files) {
+      this.inventory.remove(file)
+      result.removed.push(file)
+      result.freed += file.size
+    }
+  }
+
+  /** The times of snapshots as they say themselves: retention goes by them. */
+  async #exactTimes(signal: AbortSignal | undefined): Promise<void> {
+    for (const file of this.inventory.level(LEVEL_SNAPSHOT)) {
+      let exact = this.#exact.get(file.key)
+      if (exact === undefined) {
+        try {
+          exact = (await this.#parts.remote.facts(file, signal)).timestamp ?? file.timestamp
+        } catch (error) {
+          throw new WalrustError('E_OBJECT_DAMAGED', `when ${file.key} was taken cannot be read: ${messageOf(error)}`, {
+            database: this.#parts.remote.name,
+            cause: error,
+          })
+        }
+        this.#exact.set(file.key, exact)
+      }
+      file.timestamp = exact
+    }
+    for (const key of this.#exact.keys()) if (this.#exact.size > MOST_TIMES) this.#exact.delete(key)
+  }
+}
+
+/** Far more snapshots than any plan keeps. */
+const MOST_TIMES = 1000
+
+function isComplete(files: ReadonlyArray<StoredFile | undefined>): files is readonly StoredFile[] {
+  return !files.includes(undefined)
+}
