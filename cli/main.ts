@@ -40,9 +40,7 @@ addFlags(program, 'log')
 const called = process.argv.slice(2).filter((argument) => Object.hasOwn(COMMANDS, argument))
 // Completion knows all of them.
 const wanted = called.length > 0 && !called.includes('completion') ? new Set(called) : Object.keys(COMMANDS)
-for (const name of wanted) (await COMMANDS[name]())(program)
-const wanted = called.length > 0 ? called : Object.keys(COMMANDS)
-for (const add of new Set(await Promise.all(wanted.map((name) => COMMANDS[name]())))) add(program)
+for (const add of new Set(await Promise.all([...wanted].map((name) => COMMANDS[name]())))) add(program)
 for (const command of program.commands) command.exitOverride()
 
 try {
