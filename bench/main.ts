@@ -1,4 +1,4 @@
-/** `npm run bench [-- CASE… --runs N --quick --no-peers --json FILE]`: measures what bench/README.md describes. */
+/** `npm run bench [-- CASE… --runs N --quick --no-peers --storage file|s3 --json FILE]`: measures what bench/README.md describes. */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
     'no-peers': { type: 'boolean', default: false },
     json: { type: 'string' },
+    storage: { type: 'string' },
     folder: { type: 'string', default: tmpdir() },
   },
 })
@@ -40,6 +41,7 @@ const bench: Bench = {
   },
   runs: Number(values.runs),
   quick: values.quick,
+  storage: values.storage === 'file' || values.storage === 's3' ? values.storage : undefined,
   peers: !values['no-peers'],
   machine: facts,
   say: (text) => void process.stderr.write(`  ${text}\n`),

@@ -14,7 +14,7 @@ export default {
   async run(bench) {
     const bytes = bench.quick ? 200e6 : 1e9
     const rows: Row[] = []
-    for (const kind of kinds()) {
+    for (const kind of kinds(bench)) {
       for (const shipper of shippers(bench.peers)) {
         const figures = await medians(bench.runs, async () => {
           const folder = bench.folder()

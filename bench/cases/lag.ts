@@ -18,7 +18,7 @@ export default {
   goal: 'every 2.5 s: a tenth of the peer or less; 20/s and 1,000/s: not above, with no more files; at 10 ms: below, with less CPU',
   async run(bench) {
     const rows: Row[] = []
-    for (const kind of kinds().slice(-1)) {
+    for (const kind of kinds(bench).slice(-1)) {
       for (const { what, interval, ...workload } of WORKLOADS) {
         for (const shipper of shippers(bench.peers)) {
           const figures = await medians(bench.runs, async () => {

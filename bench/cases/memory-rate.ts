@@ -10,7 +10,7 @@ export default {
   goal: 'local storage 70 or less, flat within 5; S3 not above the peer in the same run',
   async run(bench) {
     const rows: Row[] = []
-    for (const kind of kinds()) {
+    for (const kind of kinds(bench)) {
       for (const shipper of shippers(bench.peers)) {
         for (const rate of RATES) {
           const figures = await medians(bench.runs, async () => {

@@ -26,8 +26,9 @@ export async function target(kind: 'file' | 's3', folder: string): Promise<Targe
   return { place: server.place('db'), files: server.files('db'), stop: () => server.stop() }
 }
 
-/** Kinds of storage that can be measured here. */
-export function kinds(): Array<'file' | 's3'> {
+/** Kinds of storage to be measured: those that were asked for, or those that can be had here. */
+export function kinds({ storage }: Pick<Bench, 'storage'>): Array<'file' | 's3'> {
+  if (storage !== undefined) return [storage]
   return S3Server.available ? ['file', 's3'] : ['file']
 }
 

@@ -28,9 +28,12 @@ const TIGHT_RATE = 4000
 const STUCK_MS = 250
 const ASIDE_MS = 110
 
-/** Larger checkpoints run on a thread of their own; so does the next one after a slow one. */
+/**
+ * Larger checkpoints run on a thread of their own; so does the next one after a slow one. A thread costs fifteen
+ * megabytes for as long as it is there: more than a busy disk is worth that makes others wait for a quarter of a second.
+ */
 const INLINE_BYTES = 64 * 1024 * 1024
-const INLINE_MS = 100
+const INLINE_MS = 250
 
 /** A WAL this many times `minPages` long, with no gap between its commits, is checkpointed under the write lock. */
 const LOCK_FACTOR = 16
