@@ -84,11 +84,19 @@ export class Engine {
     this.#poll ??= setInterval(() => this.#pollAll(), SAFETY_POLL)
   }
 
-  /** Ends shipping of one database. */
-  async remove(name: string): Promise<void> {
+  /**
+   * Ends shipping of one database and lets it go.
+   *
+   * @param timeout ship what is pending, for as long as so many milliseconds
+   * @returns what was not shipped in that time: nothing, or an error
+   */
+  async remove(name: string, timeout?: number): Promise<WalrustError[]> {
     const replicator = this.#replicators.get(name)
+    if (!replicator) return []
+    const unshipped = timeout === undefined ? [] : await drain([replicator], timeout)
     this.#replicators.delete(name)
-    await replicator?.close()
+    await replicator.close()
+    return unshipped
   }
 
   get(name: string): Replicator | undefined {
@@ -116,8 +124,8 @@ export class Engine {
   }
 
   /** Resolves when everything committed before the call is durable in every storage. */
-  async flush(): Promise<void> {
-    await Promise.all([...this.#replicators.values()].map((replicator) => replicator.flush()))
+  async flush(signal?: AbortSignal): Promise<void> {
+    await Promise.all([...this.#replicators.values()].map((replicator) => replicator.flush({ signal })))
   }
 
   /**
@@ -127,26 +135,8 @@ export class Engine {
    */
   async close(timeout: number): Promise<WalrustError[]> {
     clearInterval(this.#poll)
-    const unshipped: WalrustError[] = []
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<'late'>((resolve) => (timer = setTimeout(resolve, timeout, 'late')))
-    const drain = async (replicator: Replicator) => {
-      const { name } = replicator.database
-      try {
-        if ((await Promise.race([replicator.flush(), late])) !== 'late') return
-        throw new WalrustError('E_UNSHIPPED', `commits of ${name} are not in storage yet`, { database: name })
-      } catch (error) {
-        if (replicator.halted) unshipped.push(replicator.halted)
-        else if (isError(error, 'E_UNSHIPPED')) unshipped.push(error)
-        else
-          unshipped.push(
-            new WalrustError('E_UNSHIPPED', `${name}: ${messageOf(error)}`, { database: name, cause: error }),
-          )
-      }
-    }
     const all = [...this.#replicators.values()]
-    await Promise.all(all.map(drain))
-    clearTimeout(timer)
+    const unshipped = await drain(all, timeout)
     await Promise.all(all.map((replicator) => replicator.close()))
     this.#replicators.clear()
     await this.#checkpoints.close()
@@ -176,4 +166,25 @@ export class Engine {
   #pollAll(): void {
     for (const replicator of this.#replicators.values()) replicator.poke()
   }
+}
+
+/** Ships what is pending of some databases, for as long as `timeout` milliseconds. Returns an error for each that is left. */
+async function drain(replicators: readonly Replicator[], timeout: number): Promise<WalrustError[]> {
+  const unshipped: WalrustError[] = []
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), timeout)
+  const drainOne = async (replicator: Replicator) => {
+    const { name } = replicator.database
+    try {
+      await replicator.flush({ signal: late.signal })
+    } catch (error) {
+      const message = late.signal.aborted ? `commits of ${name} are not in storage yet` : `${name}: ${messageOf(error)}`
+      if (replicator.halted) unshipped.push(replicator.halted)
+      else if (isError(error, 'E_UNSHIPPED')) unshipped.push(error)
+      else unshipped.push(new WalrustError('E_UNSHIPPED', message, { database: name, cause: error }))
+    }
+  }
+  await Promise.all(replicators.map(drainOne))
+  clearTimeout(timer)
+  return unshipped
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { DatabaseSource, ResolvedConfig } from './config/resolved.js'
 import { controlCommands } from './control/commands.js'
 import { ControlServer } from './control/server.js'
@@ -9,11 +10,16 @@ import type { Host } from './host.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
 import type { FlushOptions, Replicator } from './replicator.js'
+import { restoreMissing } from './restore/restore-missing.js'
 import { Semaphore } from './ship/signal.js'
 import { type DatabaseStatus, type EngineStatus, refusedStatus } from './status.js'
 
 /** How often patterns and folders are looked through for new files, in milliseconds. */
 const RESCAN = 5000
+
+/** The same, and for how long, while somebody is about to make a database that is not there yet. */
+const PATIENT_RESCAN = 250
+const PATIENCE = 60_000
 
 export interface ServiceParts {
   config: ResolvedConfig
@@ -58,6 +64,8 @@ export class Service {
   #scanning: NodeJS.Timeout | undefined
   /** Where other processes ask this one. */
   readonly #control: ControlServer
+  /** Until when databases are looked for often that were named and are not there. */
+  #patientUntil = 0
   #halts: () => void = () => undefined
 
   constructor({ config, host, log }: ServiceParts) {
@@ -78,6 +86,7 @@ export class Service {
    * there is no database at all that can be followed, why the first of them cannot.
    */
   async start({ patient = false }: StartOptions = {}): Promise<void> {
+    if (patient) this.#patientUntil = performance.now() + PATIENCE
     if (process.platform === 'win32') throw new WalrustError('E_PLATFORM', 'databases cannot be watched on Windows')
     checkSqliteVersion()
     const { databases } = this.#config
@@ -100,6 +109,33 @@ export class Service {
     if (this.#engine.names.length === 0 && first && !patient) throw first
     const storages = [...new Set([...this.#stores.values()].flat())].map(({ url }) => url)
     this.#log.info('watching', { databases: this.#engine.names.length, storage: storages.join(', ') })
+  }
+
+  /**
+   * Before {@link start}: brings back every database that is named, whose file is not there and which some storage has.
+   *
+   * Errors: those of a restore; `E_USAGE` if nothing but patterns is named, which do not say what is missing.
+   */
+  async restoreMissing(signal?: AbortSignal): Promise<void> {
+    const stores = await this.#openStores(this.#config)
+    const named = (await discover(this.#config.databases)).filter(({ found }) => !found)
+    if (named.length === 0) {
+      throw new WalrustError(
+        'E_USAGE',
+        'only databases that are named by their path can be restored before the start',
+        {
+          hint: 'Name each database, or restore them first: walrust restore NAME -o FILE.',
+        },
+      )
+    }
+    for (const { name, path, place } of named) {
+      const parts = { name, path, stores: stores.get(place) ?? [], hooks: this.#host.hooks, signal }
+      const done = await restoreMissing(parts)
+      if (done === 'no-backup') this.#log.info('there is no backup yet to restore', { database: name, path })
+      if (typeof done === 'string') continue
+      const { result, storage } = done
+      this.#log.info('restored', { database: name, path, storage, txid: result.txid, bytes: result.size })
+    }
   }
 
   /** Why databases are not watched that should be. */
@@ -127,10 +163,10 @@ export class Service {
   /**
    * Looks for files that come and go until `signal` says that it is enough.
    *
-   * @returns the gravest reason why nothing is left that anything can be shipped of; `undefined` after the signal
+   * @returns the gravest reason why nothing is left that anything can be shipped of; nothing after the signal
    */
-  async run(signal: AbortSignal): Promise<WalrustError | undefined> {
-    this.#scanning = setInterval(() => void this.rescan(), RESCAN)
+  async run(signal: AbortSignal): Promise<WalrustError[]> {
+    this.#scanLater()
     try {
       while (!signal.aborted && !this.#engine.halted) {
         await new Promise<void>((resolve) => {
@@ -139,14 +175,15 @@ export class Service {
         })
       }
     } finally {
-      clearInterval(this.#scanning)
+      clearTimeout(this.#scanning)
+      this.#scanning = undefined
     }
-    return signal.aborted ? undefined : this.#engine.halted
+    return signal.aborted ? [] : [this.#engine.halted].flatMap((error) => error ?? [])
   }
 
   /** Resolves when everything committed before the call is durable in every storage. */
-  async flush(): Promise<void> {
-    await this.#engine.flush()
+  async flush(signal?: AbortSignal): Promise<void> {
+    await this.#engine.flush(signal)
   }
 
   /**
@@ -187,6 +224,32 @@ export class Service {
   }
 
   /**
+   * Takes up another configuration: databases and their settings. What has not changed goes on undisturbed; a database
+   * with other settings is let go and followed again from where it was. Plugins stay as they are.
+   *
+   * Errors: those of {@link start}; then everything goes on as before.
+   */
+  async reload(config: ResolvedConfig): Promise<void> {
+    await this.#alone.run(async () => {
+      const stores = await this.#openStores(config)
+      const found = await discover(config.databases, foldersOf(stores))
+      checkNames(found)
+      const known = new Set([...this.#stores.values()].flat())
+      for (const store of new Set([...stores.values()].flat())) if (!known.has(store)) await store.check?.()
+      this.#config = config
+      this.#stores = stores
+      const wanted = new Map(found.map((database) => [database.name, database]))
+      for (const [name, watched] of [...this.#watched]) {
+        const now = wanted.get(name)
+        if (now && isSame(now, watched)) this.#watched.set(name, now)
+        else await this.#remove(name, now?.path === watched.path ? undefined : config.shutdownTimeout)
+      }
+      await this.#lookAgain()
+      this.#log.info('configuration read again', { databases: this.names.length })
+    })
+  }
+
+  /**
    * Ships what is pending, for as long as `timeout` milliseconds, and lets everything go.
    *
    * @returns what was not shipped: nothing, or an error per database
@@ -200,6 +263,16 @@ export class Service {
     }
   }
 
+  #scanLater(): void {
+    const awaited = [...this.#refused.values()].some(({ status }) => status !== undefined)
+    const soon = awaited && performance.now() < this.#patientUntil
+    const scan = async () => {
+      await this.rescan()
+      if (this.#scanning) this.#scanLater()
+    }
+    this.#scanning = setTimeout(() => void scan(), soon ? PATIENT_RESCAN : RESCAN)
+  }
+
   async #openStores(config: ResolvedConfig): Promise<Map<DatabaseSource, readonly ObjectStore[]>> {
     const stores = new Map<DatabaseSource, readonly ObjectStore[]>()
     for (const source of config.databases) {
@@ -211,15 +284,16 @@ export class Service {
   }
 
   async #discover(): Promise<Found[]> {
-    const folders = [...this.#stores.values()].flat().flatMap(({ folder }) => folder ?? [])
-    return await discover(this.#config.databases, [...new Set(folders)])
+    return await discover(this.#config.databases, foldersOf(this.#stores))
   }
 
   async #lookAgain(): Promise<void> {
     const present = await this.#discover()
     for (const database of present) {
-      const watched = this.#watched.get(database.name)
-      if (watched?.path !== database.path) await this.#add(database)
+      const isWatched = this.#watched.get(database.name)?.path === database.path
+      // One that was named and is not there is said once; opening it would leave a state folder behind each time.
+      const isMissing = this.#refused.has(database.path) && !existsSync(database.path)
+      if (!isWatched && !isMissing) await this.#add(database)
     }
     const paths = new Set(present.map(({ path }) => path))
     for (const { name, path, state } of this.#engine.status().databases) {
@@ -244,9 +318,11 @@ export class Service {
     }
   }
 
-  async #remove(name: string): Promise<void> {
+  async #remove(name: string, timeout?: number): Promise<void> {
     this.#control.close(this.#replicator(name).database.stateDir)
-    await this.#engine.remove(name)
+    for (const { message, code, hint } of await this.#engine.remove(name, timeout)) {
+      this.#log.error(message, { database: name, code, hint })
+    }
     this.#watched.delete(name)
   }
 
@@ -276,6 +352,17 @@ export class Service {
     const status = found ? undefined : refusedStatus(name, path, error.message, before?.status?.since)
     this.#refused.set(path, { name, path, error, status })
   }
+}
+
+/** Folders on this machine where backups lie. */
+function foldersOf(stores: ReadonlyMap<unknown, readonly ObjectStore[]>): string[] {
+  return [...new Set([...stores.values()].flat().flatMap(({ folder }) => folder ?? []))]
+}
+
+/** Whether a database is to be followed as it is. */
+function isSame(a: Found, b: Found): boolean {
+  const asText = ({ path, place: { settings, storages } }: Found) => JSON.stringify({ path, settings, storages })
+  return asText(a) === asText(b)
 }
 
 /** How a process ends that has met these errors: with the code of the gravest. */

@@ -117,6 +117,13 @@ export class Segment extends BasePageSet {
     this.#closeIfDone()
   }
 
+  /** Lets it go without deleting the file: whoever takes up the folder next has it. */
+  forget(): void {
+    if (this.#retired) return
+    this.#retired = true
+    this.#closeIfDone()
+  }
+
   #closeIfDone(): void {
     if (this.#retired && this.#readers === 0) closeSync(this.#fd)
   }

@@ -50,8 +50,10 @@ export class ShadowLog {
     }
   }
 
-  /** Takes up what an earlier run has left. */
+  /** Takes up what an earlier run has left, or one of this process that has let the database go. */
   load(): void {
+    // They are found again in the folder. Kept beside that, the one would delete the file of the other.
+    for (const segment of this.#segments.splice(0)) segment.forget()
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
     const names = readdirSync(this.#folder).sort()
     for (const name of names) {
