@@ -6,13 +6,10 @@ import type { ObjectStore } from './object-store.js'
 import { redact, redactValue } from './redact.js'
 import { Replicator } from './replicator.js'
 import type { DatabaseSettings } from './settings.js'
-import { Semaphore } from './ship/signal.js'
 import type { EngineStatus } from './status.js'
+import { StorageLink } from './storage/link.js'
 import { VERSION } from './version.js'
 import { CheckpointPool } from './wal/checkpoint-pool.js'
-
-/** Scans, heals and snapshots at a time: each reads a whole database. */
-const HEAVY = 2
 
 /** How often databases at rest are looked at even if no file event came, in milliseconds. */
 const SAFETY_POLL = 10_000
@@ -23,7 +20,7 @@ const DEFAULT_MAX_LAG = 5 * 60_000
 export interface EngineOptions {
   host: Host
   log: Log
-  /** Uploads at a time, over all databases. */
+  /** Uploads to one storage at a time, over all databases. */
   uploadConcurrency: number
   /** Told when a database halts: nothing more is shipped of it. */
   onHalt?: () => void
@@ -42,8 +39,7 @@ export interface WatchedDatabase {
 export class Engine {
   readonly #options: EngineOptions
   readonly #replicators = new Map<string, Replicator>()
-  readonly #uploads: Semaphore
-  readonly #heavy = new Semaphore(HEAVY)
+  readonly #links = new Map<ObjectStore, StorageLink>()
   readonly #checkpoints = new CheckpointPool()
   readonly #startedAt = Date.now()
   #poll: NodeJS.Timeout | undefined
@@ -52,7 +48,6 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options
-    this.#uploads = new Semaphore(options.uploadConcurrency)
     options.host.observe(() => this.status())
   }
 
@@ -67,8 +62,7 @@ export class Engine {
       ...database,
       hooks: this.#options.host.hooks,
       log: this.#options.log,
-      uploads: this.#uploads,
-      heavy: this.#heavy,
+      links: database.stores.map((store) => this.#link(store, database.settings)),
       checkpoints: this.#checkpoints,
       onHalt: () => this.#options.onHalt?.(),
       onCheckpoint: (database, report) => this.#options.host.checkpointed(database, report),
@@ -161,6 +155,15 @@ export class Engine {
     }
     const delivery = this.#options.host.hooks.notify.promise(payload).finally(() => this.#delivering.delete(delivery))
     this.#delivering.add(delivery)
+  }
+
+  /** What the databases share about a storage. The first one that names it says how patient to be with it. */
+  #link(store: ObjectStore, { resilience }: DatabaseSettings): StorageLink {
+    const { uploadConcurrency } = this.#options
+    const { circuitBreaker } = resilience
+    const link = this.#links.get(store) ?? new StorageLink(store, { uploadConcurrency, circuitBreaker })
+    this.#links.set(store, link)
+    return link
   }
 
   #pollAll(): void {

@@ -12,6 +12,12 @@ export function failureKind(error: unknown): FailureKind {
   return storeErrorOf(error)?.kind ?? 'permanent'
 }
 
+/** Whether the same request may succeed later, without anybody mending anything. */
+export function mayPass(error: unknown): boolean {
+  const kind = failureKind(error)
+  return kind === 'transient' || kind === 'throttled'
+}
+
 const CODES = {
   auth: 'E_STORAGE_AUTH',
   missing: 'E_STORAGE_MISSING',

@@ -10,6 +10,7 @@ import { tapEncode } from './stages/encode.js'
 import { tapPageDedup } from './stages/page-dedup.js'
 import type { EngineStatus } from './status.js'
 import { tapRetain } from './stages/retain.js'
+import { MeteredStore, type Traffic } from './storage/metered-store.js'
 import { parseStorageUrl } from './storage-url.js'
 import { VERSION } from './version.js'
 import type { CheckpointReport } from './wal/checkpointer.js'
@@ -27,6 +28,7 @@ export class Host {
   readonly #started: Plugin[] = []
   readonly #schemes = new Map<string, Registered>()
   readonly #stores = new Map<string, Promise<ObjectStore>>()
+  readonly #traffic = new Map<string, Traffic>()
 
   readonly #checkpointListeners: CheckpointListener[] = []
   #status: (() => EngineStatus) | undefined
@@ -54,6 +56,7 @@ export class Host {
       version: VERSION,
       status: () => this.#status?.(),
       onCheckpoint: (listener) => this.#checkpointListeners.push(listener),
+      traffic: () => this.#traffic,
       registerStorage: (scheme, factory) => this.#schemes.set(scheme, { plugin: plugin.name, factory }),
     }
     plugin.apply(host)
@@ -68,6 +71,11 @@ export class Host {
   /** Passes a checkpoint on to whoever wants to know. */
   checkpointed(database: string, report: CheckpointReport): void {
     for (const listener of this.#checkpointListeners) listener(database, report)
+  }
+
+  /** What was asked of every store that was opened, by its URL. */
+  get traffic(): ReadonlyMap<string, Traffic> {
+    return this.#traffic
   }
 
   get schemes(): readonly string[] {
@@ -131,7 +139,8 @@ export class Host {
   }
 
   async #open({ plugin, factory }: Registered, location: ReturnType<typeof parseStorageUrl>): Promise<ObjectStore> {
-    const store = await factory(location)
+    const store = new MeteredStore(await factory(location))
+    this.#traffic.set(store.url, store.traffic)
     // What a storage plugin would tap by itself, the same for all of them.
     this.hooks.upload.tapPromise(plugin, async (request) => {
       if (request.store !== store) return undefined

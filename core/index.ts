@@ -53,5 +53,6 @@ export {
   unshippedSince,
 } from './status.js'
 export type { CheckpointKind, CheckpointReport } from './wal/checkpointer.js'
+export type { RequestKind, Traffic } from './storage/metered-store.js'
 export type { StorageLocation } from './storage-url.js'
 export { comparePositions, type LogPosition, type WalPosition } from './wal/position.js'

@@ -2,6 +2,7 @@ import type { Hooks } from './hooks.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
 import type { EngineStatus } from './status.js'
+import type { Traffic } from './storage/metered-store.js'
 import type { StorageLocation } from './storage-url.js'
 import type { CheckpointReport } from './wal/checkpointer.js'
 
@@ -21,6 +22,8 @@ export interface PluginHost {
   readonly version: string
   /** How the engine is now: cheap, may be asked for often. `undefined` where none runs (restore, list …). */
   status(): EngineStatus | undefined
+  /** What was asked of every storage that was opened, by its URL: counts that go on while they are looked at. */
+  traffic(): ReadonlyMap<string, Traffic>
   /** Hears of checkpoints. A plugin registers in `apply`. */
   onCheckpoint(listener: CheckpointListener): void
   /** Registers a storage for URLs with this scheme (`file`, `s3` …). The core taps `upload` for each store it opens. */

@@ -16,8 +16,9 @@ import type { DatabaseSettings } from './settings.js'
 import type { DatabaseStatus } from './status.js'
 import { LocalState } from './ship/local-state.js'
 import { Shipper, type ShipperOwner } from './ship/shipper.js'
-import { type Semaphore, WakeUp } from './ship/signal.js'
+import { WakeUp } from './ship/signal.js'
 import { Uploader } from './ship/uploader.js'
+import type { StorageLink } from './storage/link.js'
 import type { CheckpointPool } from './wal/checkpoint-pool.js'
 import { Checkpointer, type CheckpointOwner, type CheckpointReport } from './wal/checkpointer.js'
 import { ContinuityLost, Follower } from './wal/follower.js'
@@ -51,12 +52,11 @@ const FOREIGN_EVERY = 10 * 60_000
 export interface ReplicatorParts {
   name: string
   path: string
-  stores: readonly ObjectStore[]
   settings: DatabaseSettings
   hooks: Hooks
   log: Log
-  uploads: Semaphore
-  heavy: Semaphore
+  /** Where it is shipped to. */
+  links: readonly StorageLink[]
   checkpoints: CheckpointPool
   /** Told when the database is {@link Replicator.halted}. */
   onHalt: () => void
@@ -160,7 +160,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     try {
       this.#lock = new MachineLock(join(database.stateDir, 'lock'), database.path)
       this.#openFile()
-      for (const store of this.#parts.stores) this.#shippers.push(await this.#makeShipper(store))
+      for (const link of this.#parts.links) this.#shippers.push(await this.#makeShipper(link))
       await this.#attach(undefined)
     } catch (error) {
       await this.close()
@@ -476,8 +476,9 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     this.#file = undefined
   }
 
-  async #makeShipper(store: ObjectStore): Promise<Shipper> {
-    const { name, settings, hooks, uploads, heavy } = this.#parts
+  async #makeShipper(link: StorageLink): Promise<Shipper> {
+    const { name, settings, hooks } = this.#parts
+    const { store, heavy } = link
     const remote = new Remote(store, name, hooks)
     const announce = (event: EventName, details: object = {}) => this.#parts.notify(event, name, details)
     const folder = join(
@@ -489,7 +490,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
       owner: this,
       remote,
       hooks,
-      uploader: new Uploader(remote, uploads, { ...settings.resilience, giveUp: settings.giveUp }, announce),
+      uploader: new Uploader(remote, link, { ...settings.resilience, giveUp: settings.giveUp }, announce),
       settings: {
         ...settings.spool,
         interval: settings.sync.interval,

@@ -1,5 +1,5 @@
 import type { ChecksumMode } from './ltx/header.js'
-import type { RetrySettings } from './retry.js'
+import type { BreakerSettings, RetrySettings } from './storage/health.js'
 import type { CheckpointSettings } from './wal/checkpointer.js'
 
 /** When snapshots are taken beside the first one. Times in milliseconds; 0 is off. */
@@ -55,8 +55,8 @@ export interface DatabaseSettings {
   }
   ltx: { checksums: ChecksumMode }
   resilience: RetrySettings & {
-    /** Failures in a row after which a storage is left alone, and for how long. */
-    circuitBreaker: false | { threshold: number; cooldown: number }
+    /** When a storage that fails is left alone. What the first database says that is shipped there counts for all. */
+    circuitBreaker: false | BreakerSettings
   }
   /** Folder for state instead of the one beside the database. */
   stateDir: string | undefined

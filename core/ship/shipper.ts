@@ -393,9 +393,9 @@ export class Shipper {
 
   /** Compares what this machine remembers with what lies in storage. */
   async #prepare(): Promise<void> {
-    const { remote, local } = this.#parts
+    const { remote, local, uploader } = this.#parts
     const { signal } = this.#abort
-    this.#inventory = await remote.inventory(signal)
+    this.#inventory = await uploader.ask(() => remote.inventory(signal), signal)
     const newest = this.#inventory.level(LEVEL_SNAPSHOT).at(-1)
     const now = performance.now()
     this.#schedule.begin(newest?.maxTxid ?? 0, now - Math.max(0, Date.now() - (newest?.timestamp ?? Date.now())), now)

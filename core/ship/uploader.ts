@@ -1,19 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isError, messageOf, WalrustError } from '../errors.js'
-import type { EventName } from '../events.js'
-import { failureKind, storageFailure } from '../failures.js'
+import { mayPass, storageFailure } from '../failures.js'
 import type { StoredFile } from '../inventory.js'
 import type { FilePut, Remote } from '../remote.js'
-import type { RetrySettings } from '../retry.js'
-import type { Semaphore } from './signal.js'
+import type { Announce, RetrySettings } from '../storage/health.js'
+import type { StorageLink } from '../storage/link.js'
+
+export type { Announce }
 
 export interface UploadSettings extends RetrySettings {
   /** Raise the failure once it is reported, instead of trying on. */
   giveUp: boolean
 }
-
-/** Tells the outside world of something. */
-export type Announce = (event: EventName, details?: { error?: unknown; attempts?: number; context?: object }) => void
 
 /**
  * Brings files to one storage and does not give up on what may pass: a file whose upload fails stays where it is and
@@ -21,15 +18,15 @@ export type Announce = (event: EventName, details?: { error?: unknown; attempts?
  */
 export class Uploader {
   readonly #remote: Remote
-  readonly #limit: Semaphore
+  readonly #link: StorageLink
   readonly #settings: UploadSettings
   readonly #announce: Announce
   /** Since when uploads fail, milliseconds since the epoch, and why; `undefined` while they work. */
   failing: { since: number; error: string } | undefined
 
-  constructor(remote: Remote, limit: Semaphore, settings: UploadSettings, announce: Announce) {
+  constructor(remote: Remote, link: StorageLink, settings: UploadSettings, announce: Announce) {
     this.#remote = remote
-    this.#limit = limit
+    this.#link = link
     this.#settings = settings
     this.#announce = announce
   }
@@ -40,7 +37,7 @@ export class Uploader {
     for (let attempt = 1; ; attempt++) {
       put.signal.throwIfAborted()
       try {
-        const stored = await this.#limit.run(() => this.#remote.put(put))
+        const stored = await this.#link.uploads.run(() => this.ask(() => this.#remote.put(put), put.signal))
         this.#works()
         return stored
       } catch (error) {
@@ -53,9 +50,17 @@ export class Uploader {
           if (this.#settings.giveUp) throw storageFailure(error, this.#remote.store.url, 'writing to')
         }
         wait ??= await backoff(this.#settings)
-        await sleep(wait(error), undefined, { signal: put.signal }).catch(() => put.signal.throwIfAborted())
+        await this.#link.health.pause(wait(error), put.signal)
       }
     }
+  }
+
+  /**
+   * Asks the storage something once, when it is not to be left alone. Errors: what the work throws, the signal's reason;
+   * `StoreError` while the storage is left alone, if it is not to be waited for.
+   */
+  async ask<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return await this.#link.health.run(work, { signal, impatient: this.#settings.giveUp }, this.#announce)
   }
 
   /** What no further attempt can mend, as the error that ends it: whoever is ended by it tells of it. */
@@ -68,8 +73,7 @@ export class Uploader {
         cause: error,
       })
     }
-    const kind = failureKind(error)
-    if (kind === 'transient' || kind === 'throttled') return undefined
+    if (mayPass(error)) return undefined
     return storageFailure(error, url, 'writing to')
   }
 
@@ -82,7 +86,7 @@ export class Uploader {
 }
 
 async function backoff(settings: RetrySettings): Promise<(error: unknown) => number> {
-  const { Backoff } = await import('../retry.js')
+  const { Backoff } = await import('../storage/retry.js')
   const waits = new Backoff(settings)
   return (error) => waits.next(error)
 }

@@ -63,7 +63,7 @@ const [{ Engine }, { Host }, { DEFAULT_SETTINGS }, { shadowWal }, { simStorage }
   import('./sim-store.js'),
   import('./sabotage.js'),
   // What is loaded on demand would otherwise be loaded at a moment that nobody can number.
-  import('../../core/retry.js'),
+  import('../../core/storage/retry.js'),
 ])
 
 const log = {

@@ -81,6 +81,25 @@ describe('events and status', function () {
     assert.equal(running.events.filter((other) => other.event === 'sync_failed').length, 1)
   })
 
+  it('circuit_breaker_open while storage goes on failing, circuit_breaker_closed when one request went through', async () => {
+    createDatabase(db())
+    const circuitBreaker = { threshold: 4, cooldown: 640 }
+    const running = await start({ settings: { resilience: { ...quick.resilience, circuitBreaker } } })
+    await running.event('snapshot_completed')
+    await running.fault('transient')
+    app(insert)
+    const { error, context } = await running.event('circuit_breaker_open')
+    assert.match(String(error), /transient/)
+    assert.match(String(context?.storage), /backups/)
+    await running.fault('ok')
+    await running.event('circuit_breaker_closed')
+    await running.event('recovered')
+    await running.flush()
+    assert.equal(running.events.filter(({ event }) => event === 'circuit_breaker_open').length, 1)
+    await running.close()
+    await restoreFrom(backups(), 'app', folder.file('back.db'), 2)
+  })
+
   it('auth_failure when the credentials are refused, and the database is halted', async () => {
     createDatabase(db())
     const running = await start({ settings: quick })

@@ -1,0 +1,30 @@
+import type { ObjectStore } from '../object-store.js'
+import { Semaphore } from '../ship/signal.js'
+import { type BreakerSettings, StorageHealth } from './health.js'
+
+/** Scans, heals and snapshots at a time: each reads a whole database. */
+const HEAVY = 2
+
+export interface LinkSettings {
+  /** Uploads at a time, over all databases. */
+  uploadConcurrency: number
+  circuitBreaker: false | BreakerSettings
+}
+
+/**
+ * What all databases of a process share about one storage. Nothing in it is shared between storages: one that does not
+ * answer takes no place in the queue of another.
+ */
+export class StorageLink {
+  readonly uploads: Semaphore
+  readonly heavy = new Semaphore(HEAVY)
+  readonly health: StorageHealth
+
+  constructor(
+    readonly store: ObjectStore,
+    { uploadConcurrency, circuitBreaker }: LinkSettings,
+  ) {
+    this.uploads = new Semaphore(uploadConcurrency)
+    this.health = new StorageHealth(store.url, circuitBreaker)
+  }
+}
