@@ -132,7 +132,7 @@ export class Upkeep {
     for (const file of made) {
       this.inventory.add(file)
       const { minTxid, maxTxid, size } = file
-      log.debug('merged', { level, minTxid, maxTxid, files: files.length, bytes: size })
+      log.debug('merged', { into: level, minTxid, maxTxid, files: files.length, bytes: size })
     }
     return made
   }

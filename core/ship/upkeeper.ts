@@ -75,7 +75,8 @@ export class Upkeeper {
 
   /** Nothing could be done though something was due: then it is not looked at again at once. */
   #rest({ merged, removed }: UpkeepResult): void {
-    const idle = merged.length === 0 && removed.length === 0
+    const nothing = merged.length === 0 && removed.length === 0
+    const idle = nothing && this.#upkeep.due <= Date.now()
     this.#pause = idle ? Math.min(LONGEST_IDLE, this.#pause * 2 || FIRST_PAUSE) : 0
     this.#notBefore = idle ? Date.now() + this.#pause : 0
   }
