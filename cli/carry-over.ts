@@ -22,7 +22,6 @@ const PER_DATABASE: Readonly<Record<string, string>> = {
   'meta-path': 'stateDir',
   'sync-interval': 'sync.interval',
   'snapshot-interval': 'snapshot.interval',
-  'validation-interval': 'validation.interval',
 }
 const STORAGE: Readonly<Record<string, string>> = {
   endpoint: 'endpoint',
@@ -104,7 +103,6 @@ const RUST: Readonly<Record<string, string>> = {
   wal_truncate_threshold: 'checkpoint.truncateThreshold',
   compact_after_snapshot: 'compaction.afterSnapshot',
   compact_interval: 'compaction.interval',
-  validation_interval: 'validation.interval',
   hourly: 'retention.hourly',
   daily: 'retention.daily',
   weekly: 'retention.weekly',

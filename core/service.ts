@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { DatabaseSource, ResolvedConfig } from './config/resolved.js'
+import { DEFAULT_PROCESS } from './config/settings-of.js'
 import { controlCommands } from './control/commands.js'
 import { ControlServer } from './control/server.js'
 import { checkSqliteVersion } from './database/connection.js'
@@ -89,6 +90,7 @@ export class Service {
     if (patient) this.#patientUntil = performance.now() + PATIENCE
     if (process.platform === 'win32') throw new WalrustError('E_PLATFORM', 'databases cannot be watched on Windows')
     checkSqliteVersion()
+    checkHonoured(this.#config)
     const { databases } = this.#config
     if (databases.length === 0) throw new WalrustError('E_NO_DATABASES', 'no database was named')
     this.#stores = await this.#openStores(this.#config)
@@ -368,4 +370,15 @@ function isSame(a: Found, b: Found): boolean {
 /** How a process ends that has met these errors: with the code of the gravest. */
 export function gravest(errors: readonly WalrustError[]): number {
   return Math.max(0, ...errors.map(({ exitCode }) => exitCode))
+}
+
+/** What is configured and would not be done is an error, not a silence. Errors: `E_CONFIG`. */
+function checkHonoured({ databases, lease }: ResolvedConfig): void {
+  const refuse = (key: string, hint: string) => {
+    throw new WalrustError('E_CONFIG', `${key} is not there yet: nothing would come of it`, { hint })
+  }
+  if (databases.some(({ settings }) => settings.validation.interval > 0)) {
+    refuse('validation.interval', 'Leave it out, and run `walrust verify` by a timer.')
+  }
+  if (lease.ttl !== DEFAULT_PROCESS.lease.ttl) refuse('lease.ttl', 'Leave it out.')
 }

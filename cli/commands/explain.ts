@@ -89,7 +89,7 @@ function time(milliseconds: number): string {
   return `${milliseconds / size}${unit}`
 }
 
-function schedule({ sync, checkpoint, snapshot, compaction, validation }: DatabaseSettings): string[] {
+function schedule({ sync, checkpoint, snapshot, compaction }: DatabaseSettings): string[] {
   const lines = [
     `ships a commit at once after a quiet time, and every ${time(sync.interval)} under continuous writes`,
     `checkpoints from ${checkpoint.minPages} pages in the WAL${checkpoint.interval > 0 ? `, at the latest after ${time(checkpoint.interval)}` : ''}`,
@@ -105,7 +105,6 @@ function schedule({ sync, checkpoint, snapshot, compaction, validation }: Databa
   lines.push(`merges files into spans of ${compaction.levels.map(time).join(', ')}`)
   if (compaction.afterSnapshot) lines.push('applies retention after each snapshot')
   if (compaction.interval > 0) lines.push(`applies retention every ${time(compaction.interval)}`)
-  if (validation.interval > 0) lines.push(`verifies what lies in storage every ${time(validation.interval)}`)
   return lines
 }
 

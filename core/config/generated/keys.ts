@@ -190,7 +190,8 @@ export const KEYS: readonly ConfigKey[] = [
   {
     path: 'validation.interval',
     type: 'durationOrOff',
-    description: 'Time between two verifications.',
+    description:
+      'Time between two verifications. Not there yet, and refused as long as nothing would come of it: run `walrust verify` by a timer.',
     default: false,
     flag: '--validation-interval <duration>',
     perDatabase: true,
@@ -237,7 +238,8 @@ export const KEYS: readonly ConfigKey[] = [
   {
     path: 'lease.ttl',
     type: 'duration',
-    description: 'How long a silent owner is waited for before its databases are taken over.',
+    description:
+      'How long a silent owner will be waited for. Anything but the default is refused as long as nothing comes of it.',
     default: '20s',
     perDatabase: false,
   },
@@ -285,7 +287,7 @@ export const KEYS: readonly ConfigKey[] = [
   {
     path: 'resilience.circuitBreaker.cooldown',
     type: 'duration',
-    description: 'How long a storage is left alone after failures.',
+    description: 'How long at most a storage is left alone after failures: shorter at first, doubling up to this.',
     default: '60s',
     flag: '--circuit-breaker-cooldown <duration>',
     alias: '--circuit-breaker-cooldown-ms <milliseconds>',

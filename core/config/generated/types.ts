@@ -128,7 +128,7 @@ export interface DatabaseEntry {
    */
   validation?: {
     /**
-     * Time between two verifications.
+     * Time between two verifications. Not there yet, and refused as long as nothing would come of it: run `walrust verify` by a timer.
      */
     interval?: Duration | 'off' | false | null
   } | null
@@ -179,7 +179,7 @@ export interface DatabaseEntry {
            */
           threshold?: number | null
           /**
-           * How long a storage is left alone after failures.
+           * How long at most a storage is left alone after failures: shorter at first, doubling up to this.
            */
           cooldown?: Duration | null
         }
@@ -436,7 +436,7 @@ export interface WalrustConfig {
    */
   validation?: {
     /**
-     * Time between two verifications.
+     * Time between two verifications. Not there yet, and refused as long as nothing would come of it: run `walrust verify` by a timer.
      */
     interval?: Duration | 'off' | false | null
   } | null
@@ -471,11 +471,11 @@ export interface WalrustConfig {
     concurrency?: number | null
   } | null
   /**
-   * How two machines are kept from writing one backup.
+   * Reserved for claims and heartbeats, which are not there yet. A second writer is stopped because no file is ever replaced.
    */
   lease?: {
     /**
-     * How long a silent owner is waited for before its databases are taken over.
+     * How long a silent owner will be waited for. Anything but the default is refused as long as nothing comes of it.
      */
     ttl?: Duration | null
   } | null
@@ -505,7 +505,7 @@ export interface WalrustConfig {
            */
           threshold?: number | null
           /**
-           * How long a storage is left alone after failures.
+           * How long at most a storage is left alone after failures: shorter at first, doubling up to this.
            */
           cooldown?: Duration | null
         }

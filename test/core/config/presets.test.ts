@@ -27,7 +27,6 @@ const EXPECTED: Readonly<
   },
   durable: {
     settings: {
-      validation: { interval: DAY },
       spool: { dir: undefined, maxSize: 20 * 2 ** 30, cacheRetention: 7 * DAY, cacheMaxSize: 5 * 2 ** 30 },
     },
     storages: [{ url: 'file:walrust-backups', options: {} }],
@@ -69,7 +68,7 @@ describe('built-in presets', () => {
       { presets: ['walrust:local', 'walrust:durable'], databases: ['a.db'] },
       { builtIn, cwd: process.cwd() },
     )
-    const { compaction, validation } = resolved.databases[0].settings
-    assert.deepEqual([compaction.afterSnapshot, validation.interval], [true, DAY])
+    const { compaction, spool } = resolved.databases[0].settings
+    assert.deepEqual([compaction.afterSnapshot, spool.maxSize], [true, 20 * 2 ** 30])
   })
 })
