@@ -717,10 +717,28 @@ export class Shipper {
   async #makeRoom(): Promise<void> {
     try {
       // Files are needed for as long as the table on disk is older; it is written in place.
-      await this.#parts.local.saveTable()
+      await this.#saveTableOnFullDisk()
       await this.#shrinkCache(() => true)
     } catch (error) {
       this.#log.debug('no room could be made', { error: messageOf(error) })
+    }
+  }
+
+  /**
+   * Saves the table where there may be no room for what it has grown by: files that storage has confirmed make way, one
+   * after the other. If a kill comes before it is saved, the next start reads the table from storage, which has them.
+   */
+  async #saveTableOnFullDisk(): Promise<void> {
+    const { local } = this.#parts
+    for (;;) {
+      try {
+        await local.saveTable()
+        return
+      } catch (error) {
+        const oldest = local.spool.files.find(({ maxTxid }) => maxTxid <= this.#confirmed)
+        if (!isError(error, 'E_DISK_FULL') || !oldest) throw error
+        await local.spool.remove(oldest)
+      }
     }
   }
 

