@@ -78,7 +78,13 @@ if (options.shadow) host.use(shadowWal())
 if (options.sabotage !== undefined) await plant(options.sabotage, host)
 host.hooks.notify.tap('simulation', (event) => say('event', event.event, { ...event }))
 const engine = new Engine({ host, log, uploadConcurrency: 4 })
-const settings = { ...DEFAULT_SETTINGS, adopt: options.adopt }
+// The oracle knows nothing of what compaction may let go: merged files come, and nothing goes, however far the clock jumps.
+const forever = 100 * 365 * 86_400_000
+const settings = {
+  ...DEFAULT_SETTINGS,
+  compaction: { ...DEFAULT_SETTINGS.compaction, keep: DEFAULT_SETTINGS.compaction.keep.map(() => forever) },
+  adopt: options.adopt,
+}
 for (const [name, values] of Object.entries(options.settings)) {
   const before = settings[name as keyof typeof settings] as object
   Object.assign(settings, { [name]: { ...before, ...(values as object) } })
