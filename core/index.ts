@@ -41,7 +41,7 @@ export {
 } from './object-store.js'
 export { BasePageSet, LayeredPageSet, type PageCursor, type PageSet } from './pages/page-set.js'
 export type { CompactionSettings, RetentionSettings } from './settings.js'
-export { compareKeys, exactBody, refuseUndeclared } from './store-rules.js'
+export { compareKeys, emptyBody, exactBody, gatherBody, refuseUndeclared } from './store-rules.js'
 export type { CheckpointListener, Plugin, PluginHost, StoreFactory } from './plugin.js'
 export {
   type DatabaseStatus,

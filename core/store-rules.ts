@@ -43,6 +43,23 @@ export async function* exactBody(
   }
 }
 
+/** Takes a body of a known size into memory. */
+export async function gatherBody(body: ObjectBody, size: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(size)
+  let at = 0
+  for await (const piece of body) {
+    bytes.set(piece, at)
+    at += piece.length
+  }
+  return bytes
+}
+
+/** The body of an object without bytes. */
+// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
+export async function* emptyBody(): ObjectBody {
+  yield* []
+}
+
 /** Compares keys by their bytes in UTF-8, which JavaScript's own order of strings does not do beyond U+D7FF. */
 export function compareKeys(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))

@@ -1,5 +1,7 @@
 import {
+  emptyBody,
   exactBody,
+  gatherBody,
   type GetOptions,
   type ListOptions,
   type ObjectBody,
@@ -60,7 +62,7 @@ export class GcsStore implements ObjectStore {
       const { size } = options
       const small = size !== undefined && size <= CHUNK
       return this.#info(
-        small ? await uploadWhole(upload, await gather(exact, size)) : await uploadStream(upload, exact),
+        small ? await uploadWhole(upload, await gatherBody(exact, size)) : await uploadStream(upload, exact),
       )
     } catch (error) {
       const status = statusOf(error)
@@ -79,7 +81,7 @@ export class GcsStore implements ObjectStore {
     if (!info) return undefined
     const start = range?.start ?? 0
     const end = Math.min(range?.end ?? info.size, info.size)
-    if (start >= end) return { info, body: nothing() }
+    if (start >= end) return { info, body: emptyBody() }
     const url = this.#client.objects(this.#place.prefix + key, { alt: 'media', generation: info.etag })
     const headers: Record<string, string> = range ? { range: `bytes=${start}-${end - 1}` } : {}
     const answer = await this.#client.send(url, { headers, signal })
@@ -142,19 +144,4 @@ export class GcsStore implements ObjectStore {
 function statusOf(error: unknown): number | undefined {
   const cause = error instanceof StoreError ? error.cause : undefined
   return cause instanceof ServiceError ? cause.status : undefined
-}
-
-async function gather(body: ObjectBody, size: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(size)
-  let at = 0
-  for await (const piece of body) {
-    bytes.set(piece, at)
-    at += piece.length
-  }
-  return bytes
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
-async function* nothing(): ObjectBody {
-  yield* []
 }

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  emptyBody,
   exactBody,
+  gatherBody,
   type GetOptions,
   type ListOptions,
   type ObjectBody,
@@ -86,7 +88,7 @@ export class S3Store implements ObjectStore {
     const exact = exactBody(body(), options)
     const timestamp = options.timestamp ?? Date.now()
     if (options.size !== undefined && options.size <= WHOLE) {
-      const bytes = await gather(exact, options.size)
+      const bytes = await gatherBody(exact, options.size)
       const hash = options.sha256 ?? createHash('sha256').update(bytes).digest('hex')
       const input = {
         ...this.#target(key),
@@ -130,7 +132,7 @@ export class S3Store implements ObjectStore {
   /** An object of which nothing is wanted. */
   async #nothingOf(key: string, signal: AbortSignal | undefined) {
     const info = await this.head(key, { signal })
-    return info && { info, body: nothing() }
+    return info && { info, body: emptyBody() }
   }
 
   async head(key: string, { signal }: { signal?: AbortSignal } = {}): Promise<ObjectInfo | undefined> {
@@ -226,19 +228,4 @@ function isMissing(error: unknown): boolean {
 function isUnmet(cause: unknown, status: number | undefined, { ifAbsent, ifMatch }: PutOptions): boolean {
   if (!ifAbsent && ifMatch === undefined) return false
   return status === 412 || (ifMatch !== undefined && status === 404 && codeOf(cause) === 'NoSuchKey')
-}
-
-async function gather(body: ObjectBody, size: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(size)
-  let at = 0
-  for await (const piece of body) {
-    bytes.set(piece, at)
-    at += piece.length
-  }
-  return bytes
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
-async function* nothing(): ObjectBody {
-  yield* []
 }
