@@ -223,11 +223,14 @@ export class Remote {
     }
   }
 
-  /** Deletes files and what lies beside them. Those that are not there count as deleted. */
+  /**
+   * Deletes files and what lies beside them, that first: a kill in between leaves a file that a listing shows and the
+   * next run deletes, not a sidecar that nobody finds. Those that are not there count as deleted.
+   */
   async remove(files: readonly FileId[], signal?: AbortSignal): Promise<void> {
     const { metadata, streamedMetadata } = this.store.capabilities
     const beside = !metadata || !streamedMetadata
-    const keys = files.flatMap((file) => [this.key(file), ...(beside ? [sidecarKey(this.name, file)] : [])])
+    const keys = files.flatMap((file) => [...(beside ? [sidecarKey(this.name, file)] : []), this.key(file)])
     for (let i = 0; i < keys.length; i += DELETE_BATCH) {
       await this.#guarded('deleting from', () => this.store.delete(keys.slice(i, i + DELETE_BATCH), { signal }))
     }

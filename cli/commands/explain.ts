@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { ladderOf } from '../../core/compact/levels.js'
 import { KEYS } from '../../core/config/generated/keys.js'
 import type { LoadedConfig } from '../../core/config/load.js'
 import { discover } from '../../core/discover.js'
@@ -102,7 +103,8 @@ function schedule({ sync, checkpoint, snapshot, compaction }: DatabaseSettings):
     lines.push(`takes a snapshot at most ${time(snapshot.maxInterval)} after the first change`)
   if (snapshot.onIdle > 0) lines.push(`takes a snapshot after ${time(snapshot.onIdle)} without a commit`)
   if (snapshot.onStartup) lines.push('takes a snapshot at every start')
-  lines.push(`merges files into spans of ${compaction.levels.map(time).join(', ')}`)
+  if (compaction.levels.length > 0)
+    lines.push(`merges files into spans of ${ladderOf(compaction).map(time).join(', ')}`)
   if (compaction.afterSnapshot) lines.push('applies retention after each snapshot')
   if (compaction.interval > 0) lines.push(`applies retention every ${time(compaction.interval)}`)
   return lines

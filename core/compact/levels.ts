@@ -1,12 +1,31 @@
 import type { Merge, RetainPlan } from '../hooks.js'
 import type { Inventory, StoredFile } from '../inventory.js'
-import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
+import { type FileId, LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { CompactionSettings } from '../settings.js'
 
 /** A window counts as closed so long after its end: what was seen in its last moment is in storage by then. */
 const LATE = 2000
 /** Files that have outlived their time go together, so often at most. */
 const REMOVE_EVERY = 5 * 60_000
+/**
+ * A file stays so long at least after what it holds was committed, however short `keep` is: a restore or a replica that
+ * has just listed it is about to read it.
+ */
+const LEAST_KEEP = 5 * 60_000
+
+const DAY = 24 * 3_600_000
+/**
+ * Spans of levels above those that are configured. Their points are no finer than what lies below, but the way to a
+ * point is short by them: between two snapshots that retention keeps lie up to a month of hourly files.
+ */
+const BRIDGES: readonly number[] = [DAY, 28 * DAY]
+
+/** The levels as they are really kept: the configured ones, and above them those that keep every way short. */
+export function ladderOf({ levels }: CompactionSettings): readonly number[] {
+  const top = levels.at(-1)
+  if (top === undefined) return levels
+  return [...levels, ...BRIDGES.filter((span) => span > top)].slice(0, LEVEL_SNAPSHOT - 1)
+}
 
 /**
  * The ladder of levels: what was seen in one window of a level's span becomes one file of that level. Windows are
@@ -14,10 +33,10 @@ const REMOVE_EVERY = 5 * 60_000
  *
  * A file that holds the whole database is never taken in: the ladder starts behind it.
  */
-export function planMerges(inventory: Inventory, { levels }: CompactionSettings, now: number): Merge[] {
+export function planMerges(inventory: Inventory, compaction: CompactionSettings, now: number): Merge[] {
   const merges: Merge[] = []
   let below: StoredFile[] = []
-  for (const [index, span] of levels.entries()) {
+  for (const [index, span] of ladderOf(compaction).entries()) {
     const level = index + 1
     const made: StoredFile[] = []
     for (const sources of windows([...unmerged(inventory, level), ...below], span, now)) {
@@ -32,9 +51,9 @@ export function planMerges(inventory: Inventory, { levels }: CompactionSettings,
 /** Files that a higher level has taken in and whose time is over. The newest of level 0 always stays. */
 export function planRemovals(inventory: Inventory, compaction: CompactionSettings, now: number): StoredFile[] {
   const remove: StoredFile[] = []
-  for (let level = LEVEL_SHIPPED; level < compaction.levels.length; level++) {
+  for (let level = LEVEL_SHIPPED; level < ladderOf(compaction).length; level++) {
     for (const file of ladder(inventory, level)) {
-      if (now - file.timestamp <= keepOf(compaction, level)) break
+      if (now - file.timestamp <= leastKeep(compaction, level)) break
       if (isCovered(inventory, file)) remove.push(file)
     }
   }
@@ -43,13 +62,13 @@ export function planRemovals(inventory: Inventory, compaction: CompactionSetting
 
 /** Files whose time is over although nothing has taken them in: of the highest level, and what no level knows of. */
 export function planExpiry(inventory: Inventory, compaction: CompactionSettings, now: number): StoredFile[] {
-  const top = compaction.levels.length
+  const top = ladderOf(compaction).length
   const newest = inventory.level(LEVEL_SHIPPED).at(-1)
   const old: StoredFile[] = []
   for (let level = LEVEL_SHIPPED; level < LEVEL_SNAPSHOT; level++) {
     for (const file of inventory.level(level)) {
       const merged = file.minTxid > 1 && level < top
-      const keep = keepOf(compaction, merged ? top : level)
+      const keep = leastKeep(compaction, merged ? top : level)
       if (now - file.timestamp > keep && file !== newest) old.push(file)
     }
   }
@@ -75,12 +94,12 @@ export function retainLevels(plan: RetainPlan): RetainPlan {
 /** When there is something to do for the levels, milliseconds since the epoch; `Infinity` if nothing will be. */
 export function levelsDue(inventory: Inventory, compaction: CompactionSettings): number {
   let due = Infinity
-  for (const [index, span] of compaction.levels.entries()) {
+  for (const [index, span] of ladderOf(compaction).entries()) {
     const first = firstUnmerged(inventory, index + 1)
     if (first) due = Math.min(due, (Math.floor(first.timestamp / span) + 1) * span + LATE)
     const oldest = ladder(inventory, index).next().value
     if (!oldest || !isCovered(inventory, oldest)) continue
-    const keep = keepOf(compaction, index)
+    const keep = leastKeep(compaction, index)
     due = Math.min(due, oldest.timestamp + keep + Math.min(keep, REMOVE_EVERY))
   }
   return due
@@ -91,6 +110,10 @@ export function merged(level: number, sources: readonly StoredFile[]): StoredFil
   const last = sources[sources.length - 1]
   const size = sources.reduce((sum, file) => sum + file.size, 0)
   return { level, minTxid: sources[0].minTxid, maxTxid: last.maxTxid, key: '', size, timestamp: last.timestamp }
+}
+
+function leastKeep(compaction: CompactionSettings, level: number): number {
+  return Math.max(LEAST_KEEP, keepOf(compaction, level))
 }
 
 export function keepOf({ keep }: CompactionSettings, level: number): number {
@@ -141,11 +164,26 @@ function firstEndingAt(files: readonly StoredFile[], txid: number): number {
   return low
 }
 
-/** Whether one file of the next level holds everything that this one does. */
 function isCovered(inventory: Inventory, file: StoredFile): boolean {
+  return coverOf(inventory, file) !== undefined
+}
+
+/** The file of the next level that holds everything that this one does, if there is one. */
+export function coverOf(inventory: Inventory, file: FileId): StoredFile | undefined {
+  if (file.level + 1 >= LEVEL_SNAPSHOT) return undefined
   const above = inventory.level(file.level + 1)
   const over = above.at(firstEndingAt(above, file.maxTxid))
-  return over !== undefined && over.maxTxid >= file.maxTxid && over.minTxid <= file.minTxid
+  return over && over.maxTxid >= file.maxTxid && over.minTxid <= file.minTxid ? over : undefined
+}
+
+/** Files of the level below that have to do with what a file of a level holds, oldest first. */
+export function sourcesOf(inventory: Inventory, file: StoredFile): StoredFile[] {
+  const below = inventory.level(file.level - 1)
+  const sources: StoredFile[] = []
+  for (let i = firstEndingAt(below, file.minTxid); i < below.length && below[i].minTxid <= file.maxTxid; i++) {
+    if (below[i].minTxid > 1) sources.push(below[i])
+  }
+  return sources
 }
 
 /** Groups files that continue each other by the window in which they were seen; only windows that are over. */

@@ -9,8 +9,7 @@ import { fileName, type FileId } from '../object-keys.js'
 import type { ObjectBody } from '../object-store.js'
 import { NO_PAGES } from '../pages/page-set.js'
 import type { Remote } from '../remote.js'
-import { readFile } from '../restore/read-file.js'
-import { HashedBody } from '../ship/hashing.js'
+import { readMerged } from './check-merged.js'
 import { mergedBody } from './merged-body.js'
 import { Scratch } from './scratch.js'
 
@@ -129,18 +128,14 @@ async function checkStored(
   facts: FileFacts,
   signal: AbortSignal,
 ): Promise<void> {
-  const opened = await remote.open(file, signal)
-  const hashed = new HashedBody()
-  const body = await remote.unwrap(hashed.wrap(opened.body), opened.facts.codecs)
-  const header = await readFile(remote, file, body, { page: () => undefined })
-  const same = header.pre === made.pre && header.post === made.post && header.commit === made.commit
-  if (!same || (opened.facts.sha256 ?? hashed.sha256) !== hashed.sha256) {
+  const { header, sha256 } = await readMerged(remote, file, signal)
+  if (header.pre !== made.pre || header.post !== made.post || header.commit !== made.commit) {
     throw new WalrustError('E_OBJECT_DAMAGED', `${file.key} was read back and is not what was merged`, {
       database: remote.name,
       storage: remote.store.url,
     })
   }
-  if (hashed.sha256 !== facts.sha256 && header.post === 0n) {
+  if (sha256 !== facts.sha256 && header.post === 0n) {
     throw new WalrustError('E_OBJECT_DAMAGED', `${file.key} was there already with other content`, {
       database: remote.name,
       storage: remote.store.url,

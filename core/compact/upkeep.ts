@@ -2,10 +2,11 @@ import { isError, messageOf, WalrustError } from '../errors.js'
 import type { DatabaseInfo, Hooks, Merge, RetainPlan } from '../hooks.js'
 import { type Inventory, type StoredFile } from '../inventory.js'
 import type { Log } from '../log.js'
-import { LEVEL_SNAPSHOT } from '../object-keys.js'
+import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { Remote } from '../remote.js'
 import type { CompactionSettings, RetentionSettings } from '../settings.js'
-import { levelsDue } from './levels.js'
+import { checkMerged } from './check-merged.js'
+import { coverOf, levelsDue, sourcesOf } from './levels.js'
 import { mergeFiles } from './merge-files.js'
 import { protect } from './protect.js'
 
@@ -59,6 +60,8 @@ export class Upkeep {
   readonly inventory: Inventory
   /** Snapshots whose time is known exactly: a listing of some stores has the time of the upload. */
   readonly #exact = new Map<string, number>()
+  /** Keys of merged files that this process has read back. */
+  readonly #sound = new Set<string>()
 
   /** @param inventory from a complete listing, kept up to date by whoever writes */
   constructor(parts: UpkeepParts, inventory: Inventory) {
@@ -109,7 +112,7 @@ export class Upkeep {
     if (first.remove.length === 0 && result.merged.length === 0) return result
     // What nothing else makes good is removed only by what storage says now, all of it.
     if (retention && first.remove.length > 0) await this.refresh(signal)
-    const { remove } = await this.plan(retention, signal)
+    const remove = await this.#whatMayGo(retention, signal)
     for (let i = 0; i < remove.length; i += BATCH) await this.#remove(remove.slice(i, i + BATCH), result, signal)
     if (result.removed.length > 0) log.info('removed', { files: result.removed.length, bytes: result.freed })
     return result
@@ -123,14 +126,48 @@ export class Upkeep {
     for (const file of listed.files()) if (!this.inventory.find(file)) this.inventory.add(file)
   }
 
+  /** What there is to remove, after every merged file that stands for some of it has been read by this process. */
+  async #whatMayGo(retention: boolean, signal: AbortSignal): Promise<readonly StoredFile[]> {
+    for (;;) {
+      const { remove } = await this.plan(retention, signal)
+      const covers = new Set(remove.flatMap((file) => coverOf(this.inventory, file) ?? []))
+      if (!(await this.#dropUnfinished(covers, signal))) return remove
+    }
+  }
+
+  /**
+   * Removes merged files that an earlier process was killed over before they were finished: their sources are all there,
+   * and the next pass makes them anew. Returns whether there were any. Errors: `E_OBJECT_DAMAGED` for one that was
+   * finished and is damaged.
+   */
+  async #dropUnfinished(files: Iterable<StoredFile>, signal: AbortSignal): Promise<boolean> {
+    const { log, guard, remote } = this.#parts
+    let dropped = false
+    for (const file of files) {
+      if (this.#sound.has(file.key)) continue
+      if (await checkMerged(remote, file, sourcesOf(this.inventory, file), signal)) {
+        this.#sound.add(file.key)
+        continue
+      }
+      log.warn('a merged file was never finished', { file: file.key })
+      await guard?.(signal)
+      await remote.remove([file], signal)
+      this.inventory.remove(file)
+      dropped = true
+    }
+    return dropped
+  }
+
   async #merge({ level, sources }: Merge, signal: AbortSignal): Promise<StoredFile[]> {
     const { remote, hooks, database, folder, log } = this.#parts
     const files = sources.map((id) => this.inventory.find(id))
     // What an earlier merge of this pass did not give in one piece: the next pass sees what there is.
     if (!isComplete(files)) return []
+    if (files[0].level > LEVEL_SHIPPED && (await this.#dropUnfinished(files, signal))) return []
     const made = await mergeFiles({ remote, hooks, database, folder, signal }, level, files)
     for (const file of made) {
       this.inventory.add(file)
+      this.#sound.add(file.key)
       const { minTxid, maxTxid, size } = file
       log.debug('merged', { into: level, minTxid, maxTxid, files: files.length, bytes: size })
     }
@@ -142,6 +179,7 @@ export class Upkeep {
     await this.#parts.remote.remove(files, signal)
     for (const file of files) {
       this.inventory.remove(file)
+      this.#sound.delete(file.key)
       result.removed.push(file)
       result.freed += file.size
     }

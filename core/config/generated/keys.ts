@@ -183,7 +183,7 @@ export const KEYS: readonly ConfigKey[] = [
     path: 'compaction.keep',
     type: 'durations',
     description:
-      'How long files of level 0, 1, 2 … stay once they have been merged into a higher one. Level 0 holds every transaction.',
+      'How long files of level 0, 1, 2 … stay once they have been merged into a higher one, at least five minutes after their commits. Level 0 holds every transaction.',
     default: ['1h', '24h', '7d', '30d'],
     perDatabase: true,
   },

@@ -116,7 +116,7 @@ export interface DatabaseEntry {
      */
     levels?: Duration[] | null
     /**
-     * How long files of level 0, 1, 2 … stay once they have been merged into a higher one. Level 0 holds every transaction.
+     * How long files of level 0, 1, 2 … stay once they have been merged into a higher one, at least five minutes after their commits. Level 0 holds every transaction.
      *
      * @minItems 1
      * @maxItems 9
@@ -424,7 +424,7 @@ export interface WalrustConfig {
      */
     levels?: Duration[] | null
     /**
-     * How long files of level 0, 1, 2 … stay once they have been merged into a higher one. Level 0 holds every transaction.
+     * How long files of level 0, 1, 2 … stay once they have been merged into a higher one, at least five minutes after their commits. Level 0 holds every transaction.
      *
      * @minItems 1
      * @maxItems 9
