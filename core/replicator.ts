@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { UpkeepResult } from './compact/upkeep.js'
+import type { CompactReport } from './compact/report.js'
 import { DatabaseFile } from './database/database-file.js'
 import { MachineLock } from './database/machine-lock.js'
 import { isError, messageOf, systemCode, WalrustError } from './errors.js'
@@ -187,11 +187,11 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   }
 
   /**
-   * Merges what is to be merged in every storage, and removes what has been; with `retention` also the snapshots that
-   * are not kept. Returns what was done, storage by storage.
+   * Tells what there is to merge and to remove in one storage, and does it with `force`; `undefined` if nothing is
+   * shipped there. Errors: those of {@link Shipper.compact}.
    */
-  async tidyStorage(retention: boolean): Promise<UpkeepResult[]> {
-    return await Promise.all(this.#shippers.map((shipper) => shipper.tidyStorage(retention)))
+  async compact(storage: string, force: boolean): Promise<CompactReport | undefined> {
+    return await this.#shippers.find(({ url }) => url === storage)?.compact(force)
   }
 
   /** Looks again now: somebody has reason to think that there is something new. */

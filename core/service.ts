@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import type { CompactReport } from './compact/report.js'
 import type { DatabaseSource, ResolvedConfig } from './config/resolved.js'
 import { DEFAULT_PROCESS } from './config/settings-of.js'
 import { controlCommands } from './control/commands.js'
@@ -207,6 +208,14 @@ export class Service {
     const replicator = this.#replicator(name)
     this.#checkStorages(name, storages)
     return Math.max(...(await replicator.snapshot(storages)))
+  }
+
+  /**
+   * Tells what there is to merge and to remove of a database in one storage, and does it with `force`; `undefined` if it
+   * is not shipped there. Errors: why the database is halted or not watched, `E_NOT_WATCHED`, those of a compaction.
+   */
+  async compact(name: string, storage: string, force: boolean): Promise<CompactReport | undefined> {
+    return await this.#replicator(name).compact(storage, force)
   }
 
   /** URLs of the storages of a database that is watched. */

@@ -2,16 +2,18 @@ import type { Command } from 'commander'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Upkeep, type UpkeepPlan } from '../../core/compact/upkeep.js'
+import { type CompactReport, compactReport } from '../../core/compact/report.js'
+import { Upkeep } from '../../core/compact/upkeep.js'
 import { formatSize } from '../../core/config/units.js'
 import { WalrustError } from '../../core/errors.js'
-import type { Merge } from '../../core/hooks.js'
-import type { StoredFile } from '../../core/inventory.js'
+import type { ObjectStore } from '../../core/object-store.js'
 import { type FileId, LEVEL_SNAPSHOT } from '../../core/object-keys.js'
 import { Remote } from '../../core/remote.js'
+import type { DatabaseSettings } from '../../core/settings.js'
 import { configure } from '../config.js'
-import { createContext, openStorage, print } from '../context.js'
-import { addFlags, addStorageFlags } from '../flags.js'
+import { type Context, createContext, openStorage, print } from '../context.js'
+import { addFlags, addStorageFlags, flagLayer } from '../flags.js'
+import { askWatcher } from '../running.js'
 import { table } from '../table.js'
 
 interface CompactOptions {
@@ -26,88 +28,61 @@ export function compactCommand(program: Command): void {
     .description('merge what is to be merged, let go of what retention does not keep; shows the plan without --force')
     .argument('<name>', 'name of the database in storage')
     .option('--force', 'do it')
-    .action(async (name: string, options: CompactOptions, command: Command) => {
-      const loaded = await configure(command, { databases: [name] })
-      const context = createContext(command, loaded)
-      const { host, log } = context
-      const { compaction, retention } = loaded.resolved.databases[0].settings
-      const remote = new Remote(await openStorage(context, options.bucket), name, host.hooks)
-      const folder = await mkdtemp(join(tmpdir(), 'walrust-compact-'))
-      try {
-        const inventory = await remote.inventory()
-        if (inventory.size === 0) {
-          throw new WalrustError('E_NO_BACKUP', `there is no backup of ${name} in ${remote.store.url}`, {
-            database: name,
-          })
-        }
-        const upkeep = new Upkeep(
-          {
-            ...{ remote, hooks: host.hooks, log, folder, compaction, retention },
-            database: { name, path: name, stateDir: folder },
-          },
-          inventory,
-        )
-        const plan = await upkeep.plan(true)
-        const before = { files: inventory.size, bytes: inventory.bytes }
-        const stays = await describeStay(remote, upkeep, plan)
-        const done = options.force ? await upkeep.run(true, new AbortController().signal) : undefined
-        const removed = done?.removed ?? plan.remove
-        const result = {
-          ...{ database: name, storage: remote.store.url, done: done !== undefined },
-          merge: plan.merge.map(asMerge),
-          remove: removed.map(asFile),
-          needed: plan.needed.map(asFile),
-          freed: removed.reduce((sum, { size }) => sum + size, 0),
-          before,
-          after: done ? { files: inventory.size, bytes: inventory.bytes } : null,
-          ...stays,
-          notes: plan.notes,
-        }
-        print(context, result, () => describe(result))
-      } finally {
-        await rm(folder, { recursive: true, force: true })
-        await host.stop()
-      }
+    .action(async (name: string, { bucket, force = false }: CompactOptions, command: Command) => {
+      const context = createContext(command, await configure(command, { databases: [name] }))
+      const store = await openStorage(context, bucket)
+      const result =
+        (await throughWatcher(context, name, store.url, force)) ?? (await ownCompact(context, name, store, force))
+      print(context, result, () => describe(result))
     })
   addStorageFlags(compacting, 'where it is')
-  addFlags(compacting, 'retention')
+  addFlags(compacting, 'retention', 'stateDir')
 }
 
-const asFile = ({ level, minTxid, maxTxid, size, timestamp, key }: StoredFile) => ({
-  ...{ level, minTxid, maxTxid, bytes: size, timestamp: new Date(timestamp).toISOString(), key },
-})
-
-const asMerge = ({ level, sources }: Merge) => ({
-  level,
-  minTxid: sources[0].minTxid,
-  maxTxid: sources[sources.length - 1].maxTxid,
-  files: sources.length,
-})
-
-/** What remains: how many points, and the earliest and the newest of them. */
-async function describeStay(remote: Remote, { inventory }: Upkeep, { points }: UpkeepPlan) {
-  const at = async (point: number | undefined) => {
-    const file = [...inventory.files()].find(({ maxTxid }) => maxTxid === point)
-    if (!file) return null
-    const { timestamp } = await remote.facts(file)
-    return { txid: file.maxTxid, timestamp: new Date(timestamp ?? file.timestamp).toISOString() }
+/** A running `watch` knows best what it has just shipped and merged: it is asked to do it, by its own settings. */
+async function throughWatcher(
+  context: Context,
+  name: string,
+  storage: string,
+  force: boolean,
+): Promise<CompactReport | undefined> {
+  const { stateDir } = settingsOf(context)
+  const typed = 'retention' in flagLayer(context.command).config
+  // With settings of our own nothing may be done before it is known that nobody watches.
+  const options = { storage, force: force && !typed }
+  const answer = await askWatcher<CompactReport | null>({ command: 'compact', database: name, stateDir, options })
+  if (answer && typed) {
+    throw new WalrustError('E_USAGE', `a running watch compacts ${name} by its own settings`, {
+      database: name,
+      hint: 'Leave the --retain flags out, or give them to `walrust watch`.',
+    })
   }
-  return { points: points.length, earliest: await at(points[0]), newest: await at(points.at(-1)) }
+  return answer ?? undefined
 }
 
-type Result = Awaited<ReturnType<typeof describeStay>> & {
-  database: string
-  done: boolean
-  merge: Array<ReturnType<typeof asMerge>>
-  remove: Array<ReturnType<typeof asFile>>
-  needed: Array<ReturnType<typeof asFile>>
-  freed: number
-  before: { files: number; bytes: number }
-  after: { files: number; bytes: number } | null
-  notes: readonly string[]
+async function ownCompact(context: Context, name: string, store: ObjectStore, force: boolean): Promise<CompactReport> {
+  const { host, log } = context
+  const { compaction, retention } = settingsOf(context)
+  const remote = new Remote(store, name, host.hooks)
+  const folder = await mkdtemp(join(tmpdir(), 'walrust-compact-'))
+  try {
+    const parts = {
+      ...{ remote, hooks: host.hooks, log, folder, compaction, retention },
+      database: { name, path: name, stateDir: folder },
+    }
+    return await compactReport(remote, new Upkeep(parts, await remote.inventory()), force, new AbortController().signal)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+    await host.stop()
+  }
 }
 
-function describe(result: Result): string {
+function settingsOf({ loaded }: Context): DatabaseSettings {
+  if (!loaded) throw new WalrustError('E_INTERNAL', 'compacting needs a configuration')
+  return loaded.resolved.databases[0].settings
+}
+
+function describe(result: CompactReport): string {
   const { database, done, merge, remove, needed, freed, before, after, points, earliest, newest, notes } = result
   const lines = [`${database}: ${before.files} files, ${formatSize(before.bytes)}`]
   if (merge.length > 0) lines.push(done ? 'merged:' : 'would be merged:', indent(mergeTable(merge)))
@@ -132,12 +107,12 @@ const span = ({ minTxid, maxTxid }: Pick<FileId, 'minTxid' | 'maxTxid'>) =>
 
 const levelName = (level: number) => (level === LEVEL_SNAPSHOT ? 'snapshot' : `level ${level}`)
 
-function fileTable(files: Result['remove']): string {
+function fileTable(files: CompactReport['remove']): string {
   const rows = files.map((file) => [levelName(file.level), span(file), file.timestamp, formatSize(file.bytes)])
   return table(['what', 'transactions', 'time', 'size'], rows)
 }
 
-function mergeTable(merges: Result['merge']): string {
+function mergeTable(merges: CompactReport['merge']): string {
   return table(
     ['into', 'transactions', 'files'],
     merges.map((merge) => [levelName(merge.level), span(merge), merge.files]),

@@ -16,6 +16,11 @@ export function controlCommands(service: Service): ControlCommands {
       const txid = await service.snapshot(database, storagesOf(request))
       return { database, storages: service.storagesOf(database), txid }
     },
+    /** Tells what there is to merge and to remove, and does it if told to; `null` for a storage that is not its own. */
+    compact: async ({ database, options }) => {
+      const { storage, force } = options ?? {}
+      return (await service.compact(service.nameOf(database), String(storage), force === true)) ?? null
+    },
     status: () => Promise.resolve(service.status()),
   }
 }

@@ -7,7 +7,7 @@ import { storeErrorOf } from '../failures.js'
 import type { DatabaseInfo, FrameBatch, Hooks } from '../hooks.js'
 import { Inventory } from '../inventory.js'
 import { type Log, withFields } from '../log.js'
-import type { UpkeepResult } from '../compact/upkeep.js'
+import type { CompactReport } from '../compact/report.js'
 import type { ChecksumMode } from '../ltx/header.js'
 import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { DatabaseView } from '../pages/database-view.js'
@@ -337,12 +337,12 @@ export class Shipper {
   }
 
   /**
-   * Merges what is to be merged and removes what has been, and with `retention` the snapshots that are not kept.
-   * Errors: those of {@link Upkeep.run}; `E_STORAGE` while storage has not been reached yet.
+   * Tells what there is to merge and to remove, snapshots included, and does it with `force`.
+   * Errors: those of {@link Upkeeper.compact}; `E_STORAGE` while storage has not been reached yet.
    */
-  async tidyStorage(retention: boolean): Promise<UpkeepResult> {
+  async compact(force: boolean): Promise<CompactReport> {
     if (this.halted) throw this.halted
-    if (this.#upkeeper) return await this.#upkeeper.run(retention)
+    if (this.#upkeeper) return await this.#upkeeper.compact(force)
     const { url } = this.#parts.remote.store
     throw new WalrustError('E_STORAGE', `${url} has not been reached since the start`, { storage: url })
   }

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises'
+import { type CompactReport, compactReport } from '../compact/report.js'
 import { Upkeep, type UpkeepParts, type UpkeepResult } from '../compact/upkeep.js'
 import { messageOf } from '../errors.js'
 import type { Inventory } from '../inventory.js'
@@ -57,8 +58,23 @@ export class Upkeeper {
 
   /** Does what there is to do now, after whatever is under way. Rejects with what went wrong, which is reported here. */
   async run(retention: boolean): Promise<UpkeepResult> {
+    return await this.#alone(() => this.#run(retention))
+  }
+
+  /** Tells what there is to do, snapshots included, and does it with `force`. Errors: those of {@link compactReport}. */
+  async compact(force: boolean): Promise<CompactReport> {
+    return await this.#alone(async () => {
+      const { remote, signal, folder } = this.#parts
+      await rm(folder, { recursive: true, force: true })
+      const report = await compactReport(remote, this.#upkeep, force, signal)
+      if (force) this.#pause = this.#notBefore = 0
+      return report
+    })
+  }
+
+  async #alone<T>(job: () => Promise<T>): Promise<T> {
     while (this.#running) await this.#running
-    const work = this.#parts.heavy.run(() => this.#run(retention))
+    const work = this.#parts.heavy.run(job)
     this.#running = work.catch(() => undefined)
     try {
       return await work

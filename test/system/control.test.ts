@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
+import type { CompactReport } from '../../core/compact/report.js'
 import { contents, createDatabase, useFolder } from '../helpers/databases.js'
 import { walrust, WalrustProcess } from '../helpers/processes.js'
 import { restoreFrom, stored } from '../helpers/storage.js'
@@ -122,6 +123,41 @@ describe('asking a running watch', function () {
     const elsewhere = await ask('snapshot', 'app.db', '-b', `file://${folder.file('elsewhere')}`)
     assert.equal(elsewhere.code, 2, elsewhere.text)
     assert.match(elsewhere.text, /app is not shipped to file:.*elsewhere/)
+  })
+
+  it('compact reaches the process that has the database: it plans, and does it with --force', async () => {
+    await start('--retain-hourly', '1', '--retain-daily', '0', '--retain-weekly', '0', '--retain-monthly', '0')
+    for (let i = 0; i < 2; i++) {
+      commit()
+      assert.equal((await ask('snapshot', 'app.db')).code, 0)
+    }
+    const before = stored(backups())
+    assert.equal(before.snapshots, 3)
+    const compact = async (...more: string[]) => {
+      const run = await ask('--json', 'compact', 'app', '-b', `file://${backups()}`, ...more)
+      return { ...run, report: JSON.parse(run.stdout) as CompactReport }
+    }
+    const other = await ask('compact', 'app', '-b', `file://${backups()}`, '--force', '--retain-hourly', '5')
+    assert.equal(other.code, 2, other.text)
+    const { report: plan } = await compact()
+    assert.deepEqual(
+      plan.remove.map(({ level, maxTxid }) => [level, maxTxid]),
+      [[9, 1]],
+    )
+    assert.deepEqual([plan.done, plan.after, plan.before.files], [false, null, before.files])
+    assert.deepEqual(stored(backups()), before)
+    const { report: done } = await compact('--force')
+    assert.deepEqual([done.done, done.remove, done.freed], [true, plan.remove, plan.freed])
+    assert.deepEqual(done.after, { files: before.files - 1, bytes: before.bytes - done.freed })
+    assert.equal(done.earliest?.txid, 2)
+    assert.equal((await watch.line('removed')).files, 1)
+    assert.deepEqual((await compact()).report.remove, [])
+    commit()
+    assert.equal((await ask('sync', 'app')).code, 0)
+    await assertAllIsStored()
+    // Of what is not its own, it knows nothing.
+    const elsewhere = await ask('compact', 'app', '-b', `file://${folder.file('elsewhere')}`)
+    assert.equal(elsewhere.code, 6, elsewhere.text)
   })
 
   it('what is no request is answered with an error, and harms nothing', async () => {
