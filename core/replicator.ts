@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompactReport } from './compact/report.js'
-import { DatabaseFile } from './database/database-file.js'
+import { DatabaseFile, type FileMark, sameMark } from './database/database-file.js'
 import { MachineLock } from './database/machine-lock.js'
 import { isError, messageOf, systemCode, WalrustError } from './errors.js'
 import type { EventName } from './events.js'
@@ -32,6 +32,11 @@ const TICK = 2
 const BUSY = 2000
 /** The same when there is nothing to be done: file events tell of the next commit. */
 const CALM = 8
+/**
+ * So long after the database file was written it is looked at that often too: somebody moves pages there, and once they
+ * are durable may wait for our pin with the write lock in hand. No event tells of that moment.
+ */
+const BACKFILL = 300
 /** How often one is looked at that does not come to rest, because somebody else's reader is in the way. */
 const SLOW_TICK = 250
 /** An unavailable database is looked for after this long, doubling up to the longest. */
@@ -85,7 +90,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   #follower: Follower | undefined
   #checkpointer: Checkpointer | undefined
   #watcher: FileWatcher | undefined
-  /** Listens to the database file itself while nobody may write to it. */
+  /** Listens to the database file itself. */
   #fileWatcher: FileWatcher | undefined
   /** What the tap of `frameRead` keeps outside the WAL. */
   #held: FrameBatch | undefined
@@ -95,6 +100,9 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   #keeping: Promise<unknown> = Promise.resolve()
   #observed = Date.now()
   #lastFresh = 0
+  /** The database file as it was last seen while there was something in the WAL, and when that had changed. */
+  #mark: FileMark | undefined
+  #lastBackfill = -Infinity
   #walTooLong = false
   #nextSequence = 1
   #state: DatabaseStatus['state'] = 'starting'
@@ -577,11 +585,12 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
 
   /** Sleeps until there is reason to look again. */
   async #sleep(): Promise<void> {
-    const since = performance.now() - this.#lastFresh
+    const now = performance.now()
     const settled = this.#checkpointer?.settled ?? true
-    // With the pin at the end nobody waits for us, and the next commit is an event.
+    // With the pin at the end nobody waits for us before pages are moved, and that and the next commit are events.
     const calm = settled || this.#follower?.pinAtEnd === true
-    if (since < (calm ? CALM : BUSY)) {
+    const awaited = !settled && this.#isBeingBackfilled(now)
+    if (awaited || now - this.#lastFresh < (calm ? CALM : BUSY)) {
       await this.#wake.wait(TICK)
       return
     }
@@ -590,8 +599,9 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
       return
     }
     // Somebody who puts an older copy in place is noticed at once, not when the application writes: it would be given
-    // the old size of the database from the index that our connections keep alive, and find its file malformed.
-    if (settled) this.#fileWatcher?.arm()
+    // the old size of the database from the index that our connections keep alive, and find its file malformed. And
+    // who empties the WAL waits for our pin from the moment that everything in it is in the database file.
+    this.#fileWatcher?.arm()
     // Armed first, looked once more, then slept: a write in between is not missed.
     const before = this.end
     await this.#look()
@@ -603,6 +613,16 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     this.#watcher.disarm()
     this.#fileWatcher?.disarm()
     if (woken) this.#lastFresh = performance.now()
+  }
+
+  /** Whether pages were moved into the database file lately. */
+  #isBeingBackfilled(now: number): boolean {
+    const mark = this.#file?.mark()
+    if (mark && !(this.#mark && sameMark(mark, this.#mark))) {
+      this.#mark = mark
+      this.#lastBackfill = now
+    }
+    return now - this.#lastBackfill < BACKFILL
   }
 
   /** Something about the database is not as it was. Everything is closed; the loop opens it anew. */

@@ -5,7 +5,10 @@ const CHUNK_ENTRIES = 65536
 const CHUNK_SHIFT = 16
 
 /** Entries that are saved together: a block of 4 KiB. */
-export const BLOCK_ENTRIES = 512
+const BLOCK_ENTRIES = 512
+
+/** Unchanged blocks between two changed ones that are saved with them. */
+const SPARED_BLOCKS = 8
 
 /**
  * The checksum of every page of a database at one transaction: eight bytes a page, and with them the checksum of the
@@ -75,14 +78,18 @@ export class PageChecksums {
     this.#write(page, high, low)
   }
 
-  /** Calls `visit` for each run of blocks that changed, and counts them as saved. */
+  /**
+   * Calls `visit` for runs that hold every block that changed, and counts them as saved. A few unchanged blocks between
+   * two changed ones are cheaper to write again than a run of their own.
+   */
   takeDirty(visit: (firstEntry: number, entries: number) => void): void {
     const blocks = Math.ceil(this.#commit / BLOCK_ENTRIES)
     for (let block = 0; block < blocks; block++) {
       if (this.#dirty[block] === 0) continue
-      this.#dirty[block] = 0
-      const first = block * BLOCK_ENTRIES
-      visit(first, Math.min(BLOCK_ENTRIES, this.#commit - first))
+      const start = block
+      for (let next = block; next < blocks && next - block <= SPARED_BLOCKS; next++) if (this.#dirty[next]) block = next
+      const first = start * BLOCK_ENTRIES
+      visit(first, Math.min((block + 1) * BLOCK_ENTRIES, this.#commit) - first)
     }
     this.#dirty.fill(0)
   }
@@ -92,12 +99,14 @@ export class PageChecksums {
     this.#dirty.fill(1)
   }
 
-  /** Copies entries (from 0) as they lie on disk: two little-endian words each, high first. */
-  copyEntries(first: number, entries: number, into: DataView, at: number): void {
-    for (let i = 0; i < entries; i++) {
-      into.setUint32(at + i * 8, this.high(first + i + 1), true)
-      into.setUint32(at + i * 8 + 4, this.low(first + i + 1), true)
-    }
+  /**
+   * Entries (from 0) as they lie in memory and on disk: two words each, high first, in the machine's byte order. At most
+   * `entries`, fewer at the end of a chunk. A view, not a copy.
+   */
+  entryBytes(first: number, entries: number): Uint8Array {
+    const chunk = this.#chunks[first >>> CHUNK_SHIFT]
+    const at = first % CHUNK_ENTRIES
+    return new Uint8Array(chunk.buffer, at * 8, Math.min(entries, CHUNK_ENTRIES - at) * 8)
   }
 
   #write(page: number, high: number, low: number): void {

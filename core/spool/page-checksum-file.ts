@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { diskError } from '../fs/durable.js'
-import { BLOCK_ENTRIES, PageChecksums } from '../pages/page-checksums.js'
+import { PageChecksums } from '../pages/page-checksums.js'
 import { Crc64 } from '../kernel/kernel.js'
 import { isPageSize } from '../ltx/layout.js'
 
@@ -12,7 +12,7 @@ const HEADER_USED = 40
 const READ_ENTRIES = 32768
 
 /**
- * The page checksums on disk: a header, then eight bytes a page.
+ * The page checksums on disk: a header, then eight bytes a page, as they lie in memory.
  *
  * Saving writes the changed blocks in place, fsyncs, then the header with the new transaction, and fsyncs again. After a
  * kill in between, entries are a mixture of the transaction in the header and later ones. Every entry that can be
@@ -53,13 +53,15 @@ export class PageChecksumFile {
   async save(table: PageChecksums, txid: number): Promise<void> {
     try {
       const handle = (this.#handle ??= await openForWriting(this.#path))
-      const block = new DataView(new ArrayBuffer(BLOCK_ENTRIES * 8))
       const runs: Array<[number, number]> = []
       table.takeDirty((first, entries) => runs.push([first, entries]))
       try {
         for (const [first, entries] of runs) {
-          table.copyEntries(first, entries, block, 0)
-          await handle.write(new Uint8Array(block.buffer), 0, entries * 8, HEADER_SIZE + first * 8)
+          for (let done = 0; done < entries;) {
+            const bytes = table.entryBytes(first + done, entries - done)
+            await handle.write(bytes, 0, bytes.length, HEADER_SIZE + (first + done) * 8)
+            done += bytes.length / 8
+          }
         }
         // Longer before the header says so, shorter only after it: the file always holds what its header promises.
         const { size } = await handle.stat()
@@ -120,12 +122,12 @@ async function readHeader(handle: FileHandle): Promise<{ pageSize: number; commi
 
 async function readEntries(handle: FileHandle, table: PageChecksums): Promise<boolean> {
   const buffer = new Uint8Array(Math.max(1, Math.min(READ_ENTRIES, table.commit)) * 8)
-  const v = new DataView(buffer.buffer)
+  const words = new Uint32Array(buffer.buffer)
   for (let page = 1; page <= table.commit;) {
     const entries = Math.min(buffer.length / 8, table.commit - page + 1)
     const { bytesRead } = await handle.read(buffer, 0, entries * 8, HEADER_SIZE + (page - 1) * 8)
     if (bytesRead < entries * 8) return false
-    for (let i = 0; i < entries; i++, page++) table.set(page, v.getUint32(i * 8, true), v.getUint32(i * 8 + 4, true))
+    for (let i = 0; i < entries; i++, page++) table.set(page, words[i * 2], words[i * 2 + 1])
   }
   return true
 }

@@ -55,21 +55,27 @@ describe('page checksums', () => {
     assert.throws(() => table.set(4, 1, 1), RangeError)
   })
 
-  it('tell once which blocks have changed', () => {
+  it('tell once which runs of blocks have changed, with the few between them that have not', () => {
     const table = new PageChecksums(512)
-    table.resize(2000)
+    table.resize(200_000)
     table.takeDirty(() => undefined)
-    table.set(1, 1, 1)
-    table.set(512, 1, 1)
-    table.set(513, 1, 1)
-    table.set(2000, 1, 1)
+    for (const page of [1, 513, 3 * 512 + 1, 60_000, 200_000]) table.set(page, 1, 1)
     const runs: number[][] = []
     table.takeDirty((first, entries) => runs.push([first, entries]))
     assert.deepEqual(runs, [
-      [0, 512],
-      [512, 512],
-      [1536, 464],
+      [0, 4 * 512],
+      [117 * 512, 512],
+      [390 * 512, 200_000 - 390 * 512],
     ])
     table.takeDirty(() => assert.fail('taken twice'))
+  })
+
+  it('show entries as they are saved, up to the end of a chunk', () => {
+    const table = new PageChecksums(512)
+    table.resize(70_000)
+    table.set(65_536, 7, 9)
+    assert.deepEqual([...new Uint32Array(table.entryBytes(65_535, 3).slice().buffer)], [7, 9])
+    table.set(65_537, 1, 2)
+    assert.deepEqual([...new Uint32Array(table.entryBytes(65_536, 2).slice().buffer)], [1, 2, 0, 0])
   })
 })
