@@ -40,7 +40,10 @@ addFlags(program, 'log')
 const called = process.argv.slice(2).filter((argument) => Object.hasOwn(COMMANDS, argument))
 // What `watch` does often is done in WebAssembly and in the kernel. Optimised code for the rest, and what V8 keeps to
 // make it, were six megabytes at 6,700 commits a second and saved no processor time.
-if (called.includes('watch')) setFlagsFromString('--no-opt')
+if (called.includes('watch')) {
+  setFlagsFromString('--no-opt')
+  for (const flag of ['--optimize-for-size', '--memory-reducer-for-small-heaps']) setFlagsFromString(flag)
+}
 // Completion knows all of them.
 const wanted = called.length > 0 && !called.includes('completion') ? new Set(called) : Object.keys(COMMANDS)
 for (const add of new Set(await Promise.all([...wanted].map((name) => COMMANDS[name]())))) add(program)

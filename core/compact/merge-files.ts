@@ -16,7 +16,7 @@ import { Scratch } from './scratch.js'
 /** Files up to this are read whole before they are merged, so that not each of them keeps a connection open. */
 const SMALL = 256 * 1024
 /** So much of small files is in memory at once. */
-const SMALL_TOTAL = 8 * 1024 * 1024
+const SMALL_TOTAL = 2 * 1024 * 1024
 /** So many files are merged in one go; more are merged in groups first. */
 const MOST = 16
 /** Requests for small files at a time. */

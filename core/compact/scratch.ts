@@ -5,8 +5,8 @@ import { diskError, TEMPORARY } from '../fs/durable.js'
 import type { ObjectBody } from '../object-store.js'
 import { readFileBody } from '../spool/spool.js'
 
-/** So many bytes stay in memory; more go to a file. */
-const IN_MEMORY = 1024 * 1024
+/** So many bytes stay in memory, and up to sixteen of these are there at once; more go to a file. */
+const IN_MEMORY = 256 * 1024
 
 /** A file in the making, written once and read as often as needed: in memory while it is small, else on disk. */
 export class Scratch {

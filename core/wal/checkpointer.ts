@@ -38,6 +38,15 @@ const INLINE_MS = 250
 /** A WAL this many times `minPages` long, with no gap between its commits, is checkpointed under the write lock. */
 const LOCK_FACTOR = 16
 
+/**
+ * Before the write lock is taken, so many checkpoints at most, each of which has less to do than the one before it: what
+ * is left for the lock is what the disk can take in this part of the time it may be held. If it cannot, the lock is left
+ * for later, unless the WAL is so many times as long as it should be.
+ */
+const PASSES = 4
+const LOCK_SHARE = 0.4
+const PATIENCE = 4
+
 /** How long to try for the write lock in one go, in milliseconds. A tight writer leaves it free for microseconds. */
 const LOCK_TRY_MS = 2
 
@@ -331,10 +340,7 @@ export class Checkpointer {
    * backfill it. Everything slow is done before; the lock is given back when the time is over, done or not.
    */
   async #checkpointLocked(): Promise<void> {
-    if (this.#owner.walInUse()) return
-    await this.#owner.keep()
-    this.#follower.advance()
-    this.#checkpointInline('passive')
+    if (this.#owner.walInUse() || !(await this.#lessenRest())) return
     const lock = new Connection(this.#file.path)
     try {
       if (!this.#lockWrites(lock)) return
@@ -351,6 +357,21 @@ export class Checkpointer {
     } finally {
       lock.close()
     }
+  }
+
+  /** Backfills until little is left to be done under the lock. Whether the lock is worth it. */
+  async #lessenRest(): Promise<boolean> {
+    const most = this.#settings.maxLock * LOCK_SHARE
+    let took = Infinity
+    for (let pass = 0; pass < PASSES && took > most; pass++) {
+      await this.#owner.keep()
+      this.#follower.advance()
+      const start = performance.now()
+      this.#checkpointInline('passive')
+      took = performance.now() - start
+      this.#follower.collectNow()
+    }
+    return took <= most || this.#follower.state.log >= this.#lockAt * PATIENCE
   }
 
   async #underLock(): Promise<void> {
