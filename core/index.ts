@@ -24,7 +24,20 @@ export {
   type UploadRequest,
 } from './hooks.js'
 export type { Inventory, StoredFile } from './inventory.js'
-export { createWalrust, type SyncOptions, type Walrust, type WalrustOptions } from './library/walrust.js'
+export type { MetricsRegistry } from './library/metrics.js'
+export type {
+  Abortable,
+  ReadOptions,
+  ReplicateOptions,
+  RestoreCallOptions,
+  SnapshotOptions,
+  StorageOptions as StorageCallOptions,
+  SyncOptions,
+  WalrustOptions,
+} from './library/options.js'
+export type { Progress, RestoredDatabase } from './library/protocol.js'
+export type { Replication } from './library/replication.js'
+export { createWalrust, type Walrust } from './library/walrust.js'
 export type { Log, LogFields, LogLevel } from './log.js'
 export type { FileId, KeyStyle } from './object-keys.js'
 export {
@@ -40,6 +53,10 @@ export {
   StoreError,
 } from './object-store.js'
 export { BasePageSet, LayeredPageSet, type PageCursor, type PageSet } from './pages/page-set.js'
+export type { ReplicaStatus } from './replica/replica.js'
+export type { IntegrityCheck } from './restore/database-target.js'
+export type { BackupFile, BackupHistory, BackupSummary } from './restore/summary.js'
+export type { Finding as VerifyFinding, FindingKind, VerifyResult } from './restore/verify.js'
 export type { CompactionSettings, RetentionSettings } from './settings.js'
 export { compareKeys, emptyBody, exactBody, gatherBody, refuseUndeclared } from './store-rules.js'
 export type { CheckpointListener, Plugin, PluginHost, StoreFactory } from './plugin.js'

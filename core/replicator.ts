@@ -48,6 +48,8 @@ const LARGE_BATCH = 1024
 export interface FlushOptions {
   /** URLs of the storages it is about; all of them by default. */
   storages?: readonly string[]
+  /** Ask storage now, even if it is being left alone because it has failed. */
+  force?: boolean
   signal?: AbortSignal
 }
 
@@ -179,8 +181,10 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
   }
 
   /** Resolves when everything committed before the call is durable in every storage, or in those asked for. */
-  async flush({ storages, signal }: FlushOptions = {}): Promise<void> {
+  async flush({ storages, force = false, signal }: FlushOptions = {}): Promise<void> {
     await this.#lookThrough(signal)
+    for (const { health, store } of force ? this.#parts.links : [])
+      if (storages?.includes(store.url) ?? true) health.hurry()
     await Promise.all(this.#shippersOf(storages).map((shipper) => shipper.flush(signal)))
   }
 

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { CompactReport } from './compact/report.js'
 import type { DatabaseSource, ResolvedConfig } from './config/resolved.js'
 import { DEFAULT_PROCESS } from './config/settings-of.js'
@@ -28,9 +29,13 @@ export interface ServiceParts {
   /** Has the plugins of `config` already. Started and stopped by the service. */
   host: Host
   log: Log
+  /** Names of databases not to follow, although the configuration says so: somebody has let them go. */
+  released?: readonly string[]
 }
 
 export interface StartOptions {
+  /** Do not mind that no database is named: some may be added. */
+  empty?: boolean
   /** Do not mind that none of the databases can be watched yet: somebody is about to make them. */
   patient?: boolean
 }
@@ -63,6 +68,8 @@ export class Service {
   readonly #watched = new Map<string, Found>()
   /** Why databases are not watched, by path: said once, tried again. */
   readonly #refused = new Map<string, Refused>()
+  /** Names of databases that are not followed because somebody has let them go. */
+  readonly #released: Set<string>
   #scanning: NodeJS.Timeout | undefined
   /** Where other processes ask this one. */
   readonly #control: ControlServer
@@ -70,8 +77,9 @@ export class Service {
   #patientUntil = 0
   #halts: () => void = () => undefined
 
-  constructor({ config, host, log }: ServiceParts) {
+  constructor({ config, host, log, released = [] }: ServiceParts) {
     this.#config = config
+    this.#released = new Set(released)
     this.#host = host
     this.#log = log
     this.#control = new ControlServer(controlCommands(this), log)
@@ -87,16 +95,16 @@ export class Service {
    * Errors: `E_PLATFORM`, `E_NO_DATABASES`, `E_DUPLICATE_NAME`, what plugins and stores find in their checks, and, if
    * there is no database at all that can be followed, why the first of them cannot.
    */
-  async start({ patient = false }: StartOptions = {}): Promise<void> {
+  async start({ patient = false, empty = false }: StartOptions = {}): Promise<void> {
     if (patient) this.#patientUntil = performance.now() + PATIENCE
     if (process.platform === 'win32') throw new WalrustError('E_PLATFORM', 'databases cannot be watched on Windows')
     checkSqliteVersion()
     checkHonoured(this.#config)
     const { databases } = this.#config
-    if (databases.length === 0) throw new WalrustError('E_NO_DATABASES', 'no database was named')
+    if (databases.length === 0 && !empty) throw new WalrustError('E_NO_DATABASES', 'no database was named')
     this.#stores = await this.#openStores(this.#config)
     const found = await this.#discover()
-    if (found.length === 0 && !patient) {
+    if (found.length === 0 && this.#released.size === 0 && !patient && !empty) {
       throw new WalrustError(
         'E_NO_DATABASES',
         `there is no database at ${databases.map(({ path }) => path).join(', ')}`,
@@ -243,7 +251,8 @@ export class Service {
   async reload(config: ResolvedConfig): Promise<void> {
     await this.#alone.run(async () => {
       const stores = await this.#openStores(config)
-      const found = await discover(config.databases, foldersOf(stores))
+      const all = await discover(config.databases, foldersOf(stores))
+      const found = all.filter(({ name }) => !this.#released.has(name))
       checkNames(found)
       const known = new Set([...this.#stores.values()].flat())
       for (const store of new Set([...stores.values()].flat())) if (!known.has(store)) await store.check?.()
@@ -257,6 +266,62 @@ export class Service {
       }
       await this.#lookAgain()
       this.#log.info('configuration read again', { databases: this.names.length })
+    })
+  }
+
+  /**
+   * Follows a database, or those that a pattern or folder stands for, beside those of the configuration. One that was
+   * let go is followed again; what else had that path in the configuration is replaced.
+   *
+   * @returns their names. Errors: `E_NO_DATABASES`, `E_DUPLICATE_NAME` for one that is followed, why it cannot be
+   * followed, and what its storage says; then everything is as before
+   */
+  async follow(source: DatabaseSource): Promise<string[]> {
+    return await this.#alone.run(async () => {
+      checkHonoured({ ...this.#config, databases: [source] })
+      const others = this.#config.databases.filter(({ path }) => resolve(path) !== resolve(source.path))
+      const config = { ...this.#config, databases: [...others, source] }
+      const stores = await this.#openStores(config)
+      const found = await discover([source], foldersOf(stores))
+      if (found.length === 0) throw new WalrustError('E_NO_DATABASES', `there is no database at ${source.path}`)
+      for (const { name, path } of found) {
+        const other = this.#watched.get(name)
+        if (other) throw new WalrustError('E_DUPLICATE_NAME', `${name} is followed already, at ${other.path}`)
+        const same = [...this.#watched.values()].find((watched) => watched.path === path)
+        if (same) throw new WalrustError('E_DUPLICATE_NAME', `${path} is followed already, as ${same.name}`)
+      }
+      const known = new Set([...this.#stores.values()].flat())
+      for (const store of stores.get(source) ?? []) if (!known.has(store)) await store.check?.()
+      const before = { config: this.#config, stores: this.#stores }
+      this.#config = config
+      this.#stores = stores
+      for (const database of found) {
+        await this.#add(database)
+        const refused = this.#refused.get(database.path)
+        if (!refused || database.found) continue
+        this.#refused.delete(database.path)
+        this.#config = before.config
+        this.#stores = before.stores
+        throw refused.error
+      }
+      for (const { name } of found) this.#released.delete(name)
+      return found.map(({ name }) => name)
+    })
+  }
+
+  /**
+   * Ships what is pending of a database within the shutdown timeout and lets it go. Its backup stays, and its file is
+   * not followed again before somebody asks for that.
+   *
+   * @returns what was not shipped: nothing, or an error. Errors: `E_NOT_WATCHED`
+   */
+  async release(name: string): Promise<WalrustError[]> {
+    return await this.#alone.run(async () => {
+      const refused = [...this.#refused.values()].find((other) => other.name === name)
+      if (!refused) this.#replicator(name)
+      this.#released.add(name)
+      if (refused) this.#refused.delete(refused.path)
+      return refused && !this.#watched.has(name) ? [] : await this.#remove(name, this.#config.shutdownTimeout)
     })
   }
 
@@ -295,7 +360,8 @@ export class Service {
   }
 
   async #discover(): Promise<Found[]> {
-    return await discover(this.#config.databases, foldersOf(this.#stores))
+    const all = await discover(this.#config.databases, foldersOf(this.#stores))
+    return all.filter(({ name }) => !this.#released.has(name))
   }
 
   async #lookAgain(): Promise<void> {
@@ -329,12 +395,12 @@ export class Service {
     }
   }
 
-  async #remove(name: string, timeout?: number): Promise<void> {
+  async #remove(name: string, timeout?: number): Promise<WalrustError[]> {
     this.#control.close(this.#replicator(name).database.stateDir)
-    for (const { message, code, hint } of await this.#engine.remove(name, timeout)) {
-      this.#log.error(message, { database: name, code, hint })
-    }
+    const unshipped = await this.#engine.remove(name, timeout)
+    for (const { message, code, hint } of unshipped) this.#log.error(message, { database: name, code, hint })
     this.#watched.delete(name)
+    return unshipped
   }
 
   #checkStorages(name: string, storages: readonly string[] | undefined): void {

@@ -30,6 +30,8 @@ export interface LoadOptions {
   flags?: Layer
   /** Databases that were typed: they replace `databases`, and keep the settings of entries that match. */
   databases?: readonly string[]
+  /** Databases that a program adds to those of the configuration; one of the same path replaces the one there. */
+  more?: ReadonlyArray<string | DatabaseEntry>
   adopt?: boolean
   giveUp?: boolean
 }
@@ -80,10 +82,13 @@ async function load(options: LoadOptions, modules: Modules): Promise<LoadedConfi
   for (const layer of raw) {
     if (layer !== options.flags && Object.keys(layer.config).length > 0) await validateLayer(layer, findings)
   }
+  const added: Layer = { source: 'add()', folder: cwd, config: { databases: [...(options.more ?? [])] } }
+  if (options.more) await validateLayer(added, findings)
   throwFindings(findings)
   const layers = raw.map((layer) => resolveReferences(layer, env, findings))
+  const more = resolveReferences(added, env, findings).config.databases ?? undefined
   throwFindings(findings)
-  return await resolveLayers(layers, file?.file, options, context)
+  return await resolveLayers(layers, file?.file, { ...options, more }, context)
 }
 
 async function resolveLayers(
@@ -200,7 +205,7 @@ interface OwnEntry {
 }
 
 async function databaseEntries(
-  { cwd, databases }: LoadOptions,
+  { cwd, databases, more = [] }: LoadOptions,
   layers: readonly Layer[],
   listed: Sourced<ReadonlyArray<string | DatabaseEntry>> | undefined,
 ): Promise<OwnEntry[]> {
@@ -215,8 +220,17 @@ async function databaseEntries(
       at: { origin: `${listed?.origin ?? ''} databases[${index}]`, layer: listed?.layer ?? -1 },
     }
   })
-  if (!databases || databases.length === 0) return entries
+  if (!databases || databases.length === 0) {
+    const added = more.map((item) => addedEntry(item, cwd, layers.length))
+    const replaced = new Set(added.map(({ path }) => resolve(cwd, path)))
+    return [...entries.filter(({ path }) => !replaced.has(resolve(cwd, path))), ...added]
+  }
   return await Promise.all(databases.map((path) => typed(path, cwd, entries)))
+}
+
+function addedEntry(item: string | DatabaseEntry, cwd: string, layer: number): OwnEntry {
+  const entry = typeof item === 'string' ? { path: item } : item
+  return { entry, path: resolve(cwd, entry.path), folder: cwd, at: { origin: 'add()', layer } }
 }
 
 /** Paths of an entry start from the folder of its file too. */

@@ -2,8 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { unpackError } from '../error-transfer.js'
-import { WalrustError } from '../errors.js'
-import type { EngineCalls, FromEngine, ToEngine } from './protocol.js'
+import type { EngineAnswer, EngineCalls, FromEngine, Progress, ToEngine } from './protocol.js'
 
 const PROGRAM = fileURLToPath(new URL('../../cli/engine-process.js', import.meta.url))
 
@@ -13,6 +12,12 @@ const LAST_WORDS = 2000
 interface Pending {
   resolve: (result: unknown) => void
   reject: (error: Error) => void
+  onProgress: ((progress: Progress) => void) | undefined
+}
+
+export interface CallOptions {
+  signal?: AbortSignal
+  onProgress?: (progress: Progress) => void
 }
 
 /** The engine process has ended, and with it what it was asked for. */
@@ -72,7 +77,7 @@ export class EngineClient {
   async call<Call extends keyof EngineCalls>(
     call: Call,
     args: Parameters<EngineCalls[Call]>,
-    signal?: AbortSignal,
+    { signal, onProgress }: CallOptions = {},
   ): Promise<ReturnType<EngineCalls[Call]>> {
     signal?.throwIfAborted()
     const id = this.#next++
@@ -83,7 +88,7 @@ export class EngineClient {
     this.#child.channel?.ref()
     signal?.addEventListener('abort', cancel, { once: true })
     try {
-      const answer = new Promise<unknown>((resolve, reject) => this.#pending.set(id, { resolve, reject }))
+      const answer = new Promise<unknown>((resolve, reject) => this.#pending.set(id, { resolve, reject, onProgress }))
       this.#send({ id, call, arguments: args })
       return (await answer) as ReturnType<EngineCalls[Call]>
     } finally {
@@ -100,6 +105,12 @@ export class EngineClient {
     await this.ended
   }
 
+  /** Ends it as it is. That loses nothing: commits stay in the database and in the spool. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.ended
+  }
+
   #send(message: ToEngine): void {
     if (!this.#child.connected) {
       const id = 'id' in message ? message.id : message.cancel
@@ -110,14 +121,10 @@ export class EngineClient {
     this.#child.send(message, () => undefined)
   }
 
-  #settle(answer: FromEngine & { id: number }): void {
+  #settle(answer: EngineAnswer): void {
     const pending = this.#pending.get(answer.id)
     if ('error' in answer) pending?.reject(unpackError(answer.error))
-    else if ('result' in answer) pending?.resolve(answer.result)
+    else if ('progress' in answer) pending?.onProgress?.(answer.progress)
+    else pending?.resolve(answer.result)
   }
-}
-
-/** How the end of the engine shows to whoever waited for it. */
-export function asWalrustError(error: unknown): unknown {
-  return error instanceof EngineGone ? new WalrustError('E_ABORTED', error.message, { cause: error }) : error
 }

@@ -1,124 +1,159 @@
 import { resolve } from 'node:path'
-import type { WalrustConfig } from '../config/generated/types.js'
-import { messageOf, WalrustError } from '../errors.js'
-import type { WalrustEvent } from '../events.js'
+import type { DatabaseEntry, WalrustConfig } from '../config/generated/types.js'
+import { WalrustError } from '../errors.js'
 import { type Log, SILENT } from '../log.js'
-import { asWalrustError, EngineClient, EngineGone, type EngineMessage } from './engine-client.js'
-import type { EngineCalls, EngineSetup } from './protocol.js'
+import { parseTime } from '../restore/point-in-time.js'
+import type { BackupHistory, BackupSummary } from '../restore/summary.js'
+import type { VerifyResult } from '../restore/verify.js'
+import type { EngineStatus } from '../status.js'
+import { type CallOptions, EngineClient, type EngineMessage } from './engine-client.js'
+import { EngineKeeper } from './engine-keeper.js'
+import { asCall } from './failures.js'
+import { RelayedMetrics } from './metrics.js'
+import type {
+  Abortable,
+  ReadOptions,
+  ReplicateOptions,
+  RestoreCallOptions,
+  SnapshotOptions,
+  StorageOptions,
+  SyncOptions,
+  WalrustOptions,
+} from './options.js'
+import type { EngineCalls, EngineSetup, RestoredDatabase } from './protocol.js'
+import { Replication } from './replication.js'
 import { SharedPasses } from './shared-passes.js'
 
-/** Waits before an engine that crashed is started again, in milliseconds, doubling. */
-const FIRST_RESTART = 250
-const LONGEST_RESTART = 30_000
-/** An engine that ran for so long was well: the next crash is a first one again. */
-const WELL = 60_000
-
-export interface WalrustOptions {
-  /** Where relative paths of the configuration start; by default the working folder. */
-  folder?: string
-  /** Hears what walrust does. Without one nothing is said anywhere. */
-  log?: Log
-  /** Told of every event of the engine, and when it has crashed. */
-  onEvent?: (event: WalrustEvent) => void
-  onCrash?: (error: WalrustError) => void
-}
-
-export interface SyncOptions {
-  /** URLs of the storages to wait for; all by default. */
-  storages?: readonly string[]
-  /** Milliseconds. */
-  timeout?: number
-  signal?: AbortSignal
-}
+/** Milliseconds between two looks of a replica at the storage. */
+const REPLICA_INTERVAL = 5000
 
 /**
  * Walrust inside a program. The engine runs in a process of its own: a second copy of SQLite in the application's
  * process that opens and closes the database would drop the locks of the first one. It is started again when it
  * crashes, and ends when the application does, however that ends.
+ *
+ * Every call rejects with a {@link WalrustError}: what the engine met, or `E_ABORTED` for the caller's signal.
  */
 export class Walrust {
-  readonly #setup: EngineSetup
+  readonly #base: EngineSetup
   readonly #options: WalrustOptions
   readonly #log: Log
   readonly #passes = new SharedPasses()
-  #engine: EngineClient | undefined
-  /** What is to be waited for before the engine can be asked: a start, or one again. */
-  #ready: Promise<void> | undefined
-  #started = false
-  #crashes = 0
+  readonly #keeper: EngineKeeper
+  readonly #metrics: RelayedMetrics | undefined
+  /** What was added and let go since it was made: an engine that is started again starts with it. */
+  #added: Array<string | DatabaseEntry> = []
+  readonly #released = new Set<string>()
 
   /** @param config a configuration, or the path of a file that holds one. Errors: `E_CONFIG` for functions in it */
   constructor(config: WalrustConfig | string, options: WalrustOptions = {}) {
     const folder = resolve(options.folder ?? '.')
+    const { log = SILENT, registry } = options
     if (typeof config !== 'string') refuseFunctions(config, '')
-    this.#setup = { config, folder }
+    this.#base = { config, folder, metrics: registry !== undefined }
     this.#options = options
-    this.#log = options.log ?? SILENT
+    this.#log = log
+    this.#keeper = new EngineKeeper({
+      setup: () => this.#setup(),
+      log,
+      onMessage: (message) => this.#hear(message),
+      onCrash: (error) => options.onCrash?.(error),
+    })
+    this.#metrics =
+      registry &&
+      new RelayedMetrics(registry, async () => (this.#keeper.started ? await this.#keeper.call('metrics', []) : []))
   }
 
   /** Process number of the engine, while there is one. */
   get enginePid(): number | undefined {
-    return this.#engine?.pid
+    return this.#keeper.pid
   }
 
   /** Starts to follow the databases. Errors: everything that is wrong with the configuration, storage or databases. */
-  async start(): Promise<void> {
-    if (this.#started) return
-    this.#started = true
-    this.#ready = this.#launch()
+  async start({ signal }: Abortable = {}): Promise<void> {
+    await asCall(signal, async () => {
+      await this.#keeper.start(signal)
+      await this.#metrics?.register()
+    })
+  }
+
+  /**
+   * Ships what is pending within `shutdownTimeout`, and ends the engine. With the signal it ends at once.
+   *
+   * Errors: `E_UNSHIPPED` and what is as grave
+   */
+  async stop({ signal }: Abortable = {}): Promise<void> {
     try {
-      await this.#ready
-    } catch (error) {
-      this.#started = false
-      await this.#engine?.end()
-      this.#engine = undefined
-      throw asWalrustError(error)
+      await asCall(signal, () => this.#keeper.stop(signal))
+    } finally {
+      this.#metrics?.remove()
     }
   }
 
-  /** Ships what is pending within `shutdownTimeout`, and ends the engine. Errors: `E_UNSHIPPED` and what is as grave. */
-  async stop(): Promise<void> {
-    const engine = this.#engine
-    this.#started = false
-    this.#engine = undefined
-    if (!engine) return
+  /**
+   * Follows another database, or those that a pattern or folder stands for, with the settings of the configuration and
+   * its own. One of the same path in the configuration is replaced.
+   *
+   * @returns their names. Errors: `E_CONFIG`, `E_NO_DATABASES`, `E_DUPLICATE_NAME`, `E_DATABASE_…`, `E_STORAGE`…; then
+   * nothing has changed
+   */
+  async add(database: string | DatabaseEntry, { signal }: Abortable = {}): Promise<string[]> {
+    if (typeof database !== 'string') refuseFunctions(database, '')
+    const names = await asCall(signal, () => this.#keeper.call('add', [database], { signal }))
+    const path = this.#pathOf(database)
+    this.#added = [...this.#added.filter((other) => this.#pathOf(other) !== path), database]
+    for (const name of names) this.#released.delete(name)
+    return names
+  }
+
+  /**
+   * Ships what is pending of a database within `shutdownTimeout` and lets it go, until it is added again. Its backup
+   * stays. Errors: `E_NOT_WATCHED`; `E_UNSHIPPED` for what was not shipped, when it has been let go all the same
+   */
+  async remove(name: string, { signal }: Abortable = {}): Promise<void> {
     try {
-      await engine.call('stop', [])
+      await asCall(signal, () => this.#keeper.call('remove', [name], { signal }))
     } catch (error) {
-      throw asWalrustError(error)
-    } finally {
-      await engine.end()
+      if (!(error instanceof WalrustError) || error.code !== 'E_UNSHIPPED') throw error
+      this.#released.add(name)
+      throw error
     }
+    this.#released.add(name)
   }
 
   /**
    * Resolves when everything committed to a database before the call is durable in storage: the answer to "is my
    * commit safe?". Callers at once share one pass.
    *
-   * Errors: `E_UNSHIPPED` after `timeout`, the signal's reason, why the database is not followed.
+   * Errors: `E_UNSHIPPED` after `timeout`, `E_ABORTED`, why the database is not followed.
    */
-  async sync(name: string, { storages, timeout, signal }: SyncOptions = {}): Promise<void> {
+  async sync(name: string, { storages, timeout, signal, force = false }: SyncOptions = {}): Promise<void> {
     const late = timeout === undefined ? undefined : AbortSignal.timeout(timeout)
     const signals = [late, signal].filter((one) => one !== undefined)
-    const key = JSON.stringify([name, storages])
-    try {
-      const pass = (ended: AbortSignal) => this.#call('sync', [name, storages], ended)
-      await this.#passes.join(key, pass, signals.length > 0 ? AbortSignal.any(signals) : undefined)
-    } catch (error) {
-      if (!late?.aborted || signal?.aborted) throw error
-      throw new WalrustError('E_UNSHIPPED', `commits of ${name} are not in storage after ${timeout} ms`, {
-        database: name,
-        cause: error,
-      })
-    }
+    const either = signals.length > 0 ? AbortSignal.any(signals) : undefined
+    const key = JSON.stringify([name, storages, force])
+    const pass = (ended: AbortSignal) => this.#keeper.call('sync', [name, storages, force], { signal: ended })
+    await asCall(signal, async () => {
+      try {
+        await this.#passes.join(key, pass, either)
+      } catch (error) {
+        if (!late?.aborted || signal?.aborted) throw error
+        throw new WalrustError('E_UNSHIPPED', `commits of ${name} are not in storage after ${timeout} ms`, {
+          database: name,
+          cause: error,
+        })
+      }
+    })
   }
 
   /** Takes a snapshot. Resolves with its transaction when it is durable. */
-  async snapshot(
-    name: string,
-    { storages, signal }: { storages?: readonly string[]; signal?: AbortSignal } = {},
-  ): Promise<number> {
-    return await this.#call('snapshot', [name, storages], signal)
+  async snapshot(name: string, { storages, signal }: SnapshotOptions = {}): Promise<number> {
+    return await asCall(signal, () => this.#keeper.call('snapshot', [name, storages], { signal }))
+  }
+
+  /** How everything is that is followed. Errors: `E_NOT_WATCHED` before the start */
+  async status({ signal }: Abortable = {}): Promise<EngineStatus> {
+    return await asCall(signal, () => this.#keeper.call('status', [], { signal }))
   }
 
   /**
@@ -127,81 +162,93 @@ export class Walrust {
    *
    * @returns `no-backup` if every storage could be listed and none has anything of it. Errors: those of a restore
    */
-  async ensureRestored(
-    path: string,
-    { signal }: { signal?: AbortSignal } = {},
-  ): Promise<'restored' | 'present' | 'no-backup'> {
-    const engine = new EngineClient((message) => this.#hear(message))
-    try {
-      return await engine.call('ensureRestored', [this.#setup, path], signal)
-    } catch (error) {
-      throw asWalrustError(error)
-    } finally {
-      await engine.end()
-    }
+  async ensureRestored(path: string, { signal }: Abortable = {}): Promise<'restored' | 'present' | 'no-backup'> {
+    return await this.#apart('ensureRestored', [this.#setup(), path], { signal })
   }
 
-  async #call<Call extends keyof EngineCalls>(
+  /**
+   * Brings a database back, whether anything is started or not. What fails leaves the target as it was.
+   *
+   * @param name as it is in storage, or a URL that ends in it
+   * Errors: `E_NO_BACKUP`, `E_POINT_UNAVAILABLE`, `E_TARGET_EXISTS`, `E_DATABASE_BUSY`, `E_CHECKSUM` and other damage,
+   * `E_STORAGE`…
+   */
+  async restore(name: string, options: RestoreCallOptions = {}): Promise<RestoredDatabase> {
+    const { output, storage, txid, timestamp, force = false, integrityCheck = 'full', signal, onProgress } = options
+    if (txid !== undefined && timestamp !== undefined) {
+      throw new WalrustError('E_USAGE', 'only one of txid and timestamp can be given', { database: name })
+    }
+    const file = output === undefined ? undefined : resolve(this.#base.folder, output)
+    const time = timestamp === undefined ? undefined : momentOf(timestamp)
+    if (Number.isNaN(time)) throw new WalrustError('E_USAGE', 'timestamp is not a valid date', { database: name })
+    const wanted = { output: file, storage, txid, time, force, integrityCheck }
+    return await this.#apart('restore', [this.#setup(), name, wanted], { signal, onProgress })
+  }
+
+  /** Reads everything that lies in storage for a database, and tells what is wrong with it: `findings` is empty if nothing is. */
+  async verify(name: string, { storage, signal, onProgress }: ReadOptions = {}): Promise<VerifyResult> {
+    return await this.#apart('verify', [this.#setup(), name, storage], { signal, onProgress })
+  }
+
+  /** The databases that a storage has something of, or what it has of one of them. Errors: `E_NO_BACKUP`, `E_STORAGE`… */
+  async list(name?: undefined, options?: StorageOptions): Promise<BackupSummary[]>
+  async list(name: string, options?: StorageOptions): Promise<BackupHistory>
+  async list(name?: string, { storage, signal }: StorageOptions = {}): Promise<BackupSummary[] | BackupHistory> {
+    if (name === undefined) return await this.#apart('list', [this.#setup(), storage], { signal })
+    return await this.#apart('history', [this.#setup(), name, storage], { signal })
+  }
+
+  /**
+   * Keeps a copy of a database that others can read while it follows the backup. Resolves when the copy can be opened;
+   * the signal is for that, {@link Replication.stop} for what comes after.
+   *
+   * @param source as it is in storage, or a URL that ends in it
+   * Errors: `E_NO_BACKUP`, `E_NOT_REPLICA`, `E_DATABASE_LOCKED`, `E_STORAGE`…
+   */
+  async replicate(source: string, options: ReplicateOptions): Promise<Replication> {
+    const { local, storage, interval = REPLICA_INTERVAL, signal, onEnd = () => undefined } = options
+    const wanted = { local: resolve(this.#base.folder, local), storage, interval }
+    return await new Replication({ setup: this.#setup(), source, wanted, log: this.#log, onEnd }).open(signal)
+  }
+
+  /** Does something in a process of its own: an engine that ships is not held up, and the memory goes with it. */
+  async #apart<Call extends keyof EngineCalls>(
     call: Call,
     args: Parameters<EngineCalls[Call]>,
-    signal?: AbortSignal,
+    options: CallOptions,
   ): Promise<ReturnType<EngineCalls[Call]>> {
-    for (;;) {
-      if (!this.#started) throw new WalrustError('E_NOT_WATCHED', 'walrust has not been started')
-      await untilAborted(this.#ready, signal)
-      const engine = this.#engine
-      if (!engine) continue
+    return await asCall(options.signal, async () => {
+      const engine = new EngineClient((message) => this.#hear(message))
       try {
-        return await engine.call(call, args, signal)
-      } catch (error) {
-        // Both calls ask for a state and not for a change: the next engine is asked the same.
-        if (!(error instanceof EngineGone)) throw error
-        await engine.ended
+        return await engine.call(call, args, options)
+      } finally {
+        await engine.end()
       }
-    }
-  }
-
-  async #launch(): Promise<void> {
-    const engine = new EngineClient((message) => this.#hear(message))
-    this.#engine = engine
-    const began = performance.now()
-    await engine.call('start', [this.#setup])
-    void engine.ended.then((gone) => {
-      if (this.#engine === engine) this.#restart(gone, performance.now() - began)
     })
   }
 
-  #restart(gone: EngineGone, lived: number): void {
-    this.#crashes = lived > WELL ? 1 : this.#crashes + 1
-    const wait = Math.min(LONGEST_RESTART, FIRST_RESTART * 2 ** (this.#crashes - 1))
-    const error = asWalrustError(gone) as WalrustError
-    this.#log.error('the engine crashed and is started again', { error: gone.message, wait })
-    this.#ready = this.#again(wait)
-    this.#ready.catch(() => undefined)
-    this.#options.onCrash?.(error)
+  #setup(): EngineSetup {
+    return { ...this.#base, added: this.#added, released: [...this.#released] }
   }
 
-  async #again(wait: number): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, wait))
-    if (!this.#started) return
-    try {
-      await this.#launch()
-    } catch (error) {
-      this.#log.error('the engine did not start', { error: messageOf(error) })
-      const longer = Math.min(LONGEST_RESTART, wait * 2)
-      await this.#again(longer)
-    }
+  #pathOf(database: string | DatabaseEntry): string {
+    return resolve(this.#base.folder, typeof database === 'string' ? database : database.path)
   }
 
   #hear(message: EngineMessage): void {
     if ('event' in message) this.#options.onEvent?.(message.event)
-    else this.#log[message.log.level](message.log.message, message.log.fields)
+    else if ('log' in message) this.#log[message.log.level](message.log.message, message.log.fields)
   }
 }
 
 /** Walrust for a configuration. Nothing happens before it is asked for something. */
 export function createWalrust(config: WalrustConfig | string, options?: WalrustOptions): Walrust {
   return new Walrust(config, options)
+}
+
+/** Milliseconds since the epoch; NaN for a date that is none. Errors: `E_USAGE` */
+function momentOf(timestamp: Date | string): number {
+  return typeof timestamp === 'string' ? parseTime(timestamp) : timestamp.getTime()
 }
 
 /** Functions, and objects with functions such as plugins, cannot pass to another process. */
@@ -213,19 +260,4 @@ function refuseFunctions(value: unknown, path: string): void {
   }
   if (typeof value !== 'object' || value === null) return
   for (const [key, inner] of Object.entries(value)) refuseFunctions(inner, path === '' ? key : `${path}.${key}`)
-}
-
-async function untilAborted(promise: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return await promise
-  signal.throwIfAborted()
-  let end: (() => void) | undefined
-  const aborted = new Promise<never>((_resolve, reject) => {
-    end = () => reject(signal.reason as Error)
-    signal.addEventListener('abort', end, { once: true })
-  })
-  try {
-    await Promise.race([promise, aborted])
-  } finally {
-    if (end) signal.removeEventListener('abort', end)
-  }
 }

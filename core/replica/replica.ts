@@ -80,6 +80,8 @@ export class Replica {
   #checked: number | undefined
   #applied = 0
   #error: WalrustError | undefined
+  /** One poll after the other, whoever asks. */
+  #polling: Promise<unknown> = Promise.resolve()
 
   private constructor(options: ReplicaOptions, path: string, folder: string, lock: MachineLock, file: ReplicaFile) {
     this.#options = options
@@ -163,6 +165,12 @@ export class Replica {
 
   /** Applies everything that storage has. Errors: whatever kept it from it; the old state is there then. */
   async poll(signal: AbortSignal): Promise<void> {
+    const mine = this.#polling.then(() => this.#poll(signal))
+    this.#polling = mine.catch(() => undefined)
+    await mine
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
     try {
       for (;;) {
         const looked = Date.now()

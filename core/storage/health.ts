@@ -101,6 +101,15 @@ export class StorageHealth {
     signal.throwIfAborted()
   }
 
+  /**
+   * Asks the storage again now, whatever waits for it: one that is left alone gets one request, and whoever sleeps after
+   * a failure tries again. What the storage itself asked for is still kept to.
+   */
+  hurry(): void {
+    this.#breaker?.hurry()
+    for (const wake of [...this.#waiting]) wake()
+  }
+
   async #turn(signal: AbortSignal, impatient: boolean): Promise<void> {
     for (;;) {
       const distance = this.#notBefore - performance.now()

@@ -79,6 +79,11 @@ export class Breaker {
     return this.#policy.state === CircuitState.Open ? Math.max(0, this.#until - performance.now()) : 0
   }
 
+  /** Lets a request through now: somebody has reason to think that the storage is back. */
+  hurry(): void {
+    this.#until = 0
+  }
+
   /** The request that shows whether the storage is back, while it is under way. */
   get probe(): Promise<unknown> | undefined {
     return this.#policy.state === CircuitState.HalfOpen ? this.#probe : undefined

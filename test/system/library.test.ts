@@ -142,7 +142,7 @@ describe('walrust inside a program', function () {
     const stop = new AbortController()
     const mine = walrust.sync('app', { signal: stop.signal })
     stop.abort(reason)
-    await assert.rejects(mine, reason)
+    await assert.rejects(mine, (error) => isError(error, 'E_ABORTED') && error.cause === reason)
     process.kill(walrust.enginePid ?? 0, 'SIGCONT')
     await others
     await assertAllIsStored()
