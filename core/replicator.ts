@@ -21,7 +21,7 @@ import { Uploader } from './ship/uploader.js'
 import type { StorageLink } from './storage/link.js'
 import type { CheckpointPool } from './wal/checkpoint-pool.js'
 import { Checkpointer, type CheckpointOwner, type CheckpointReport } from './wal/checkpointer.js'
-import { ContinuityLost, Follower } from './wal/follower.js'
+import { ContinuityLost, Follower, ViewGivenUp } from './wal/follower.js'
 import { comparePositions, LOG_START, type LogPosition } from './wal/position.js'
 import { WalBatch } from './wal/wal-batch.js'
 import { FileWatcher } from './wal/watcher.js'
@@ -578,6 +578,8 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
       this.#parts.notify('wal_size_exceeded', this.database.name, { context: { frames: log, limit } })
     }
     this.#walTooLong = tooLong
+    // A snapshot that is being read keeps the WAL from starting over.
+    if (log > limit) follower.giveUpSpareViews(new ViewGivenUp('the WAL has grown too long to be held'))
     if (tooLong && (await this.keep()) < log) this.#giveUpFrames('the WAL has grown too long to be held')
   }
 

@@ -144,7 +144,7 @@ async function checkStored(
 }
 
 /** Fetches what is merged with few connections and bounded memory. */
-class Inputs {
+export class Inputs {
   /** Since when commits may have passed unseen in what was read, milliseconds since the epoch. */
   gapStart: number | undefined
   readonly #work: MergeWork

@@ -34,6 +34,8 @@ export class DatabaseView {
   readonly commit: number
   readonly at: LogPosition
   readonly proof: WalPosition | undefined
+  /** Whoever reads it has another way: it is given up before the WAL grows too long. */
+  spare = false
   readonly #source: ViewSource
   readonly #lost = new AbortController()
   readonly #lockPage: number

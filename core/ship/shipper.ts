@@ -5,7 +5,7 @@ import { EXIT, isError, messageOf, WalrustError } from '../errors.js'
 import type { EventName } from '../events.js'
 import { storeErrorOf } from '../failures.js'
 import type { DatabaseInfo, FrameBatch, Hooks } from '../hooks.js'
-import { Inventory } from '../inventory.js'
+import { Inventory, type StoredFile } from '../inventory.js'
 import { type Log, withFields } from '../log.js'
 import type { CompactReport } from '../compact/report.js'
 import type { ChecksumMode } from '../ltx/header.js'
@@ -18,7 +18,7 @@ import { readRemoteTable } from '../restore/remote-table.js'
 import type { CompactionSettings, RetentionSettings, SnapshotSettings } from '../settings.js'
 import { readFileBody, type SpooledFile } from '../spool/spool.js'
 import type { StorageStatus } from '../status.js'
-import { ContinuityLost } from '../wal/follower.js'
+import { ContinuityLost, ViewGivenUp } from '../wal/follower.js'
 import { comparePositions, LOG_START, type LogPosition, type WalPosition } from '../wal/position.js'
 import { findChangedPages } from './changed-pages.js'
 import { factsOf, FileMaker } from './file-maker.js'
@@ -26,7 +26,8 @@ import type { LocalState } from './local-state.js'
 import { type Head, reconcile } from './reconcile.js'
 import { SnapshotSchedule } from './snapshot-schedule.js'
 import { type Semaphore, WakeUp } from './signal.js'
-import { Snapshots } from './snapshots.js'
+import { type SnapshotPoint, Snapshots } from './snapshots.js'
+import { storeFromStorage } from './stored-snapshot.js'
 import { Unshipped } from './unshipped.js'
 import { Upkeeper } from './upkeeper.js'
 import type { Announce, Uploader } from './uploader.js'
@@ -154,6 +155,8 @@ export class Shipper {
   #snapshotWaiters: SnapshotWaiter[] = []
   readonly #schedule: SnapshotSchedule
   #streaming: Promise<void> | undefined
+  /** Whether the view that is to be streamed is being read. */
+  #readingView = false
   readonly #confirmations: Array<() => void> = []
   readonly #unshipped = new Unshipped()
   #lag: number | undefined
@@ -608,6 +611,9 @@ export class Shipper {
   async #cutForSnapshot(): Promise<void> {
     const { local, owner, heavy } = this.#parts
     const view = owner.openView()
+    view.spare = true
+    // Before it is read, which may take its time to begin, it can be let go at once.
+    view.signal.addEventListener('abort', () => this.#readingView || view.close(), { once: true })
     try {
       const since = local.position?.log ?? LOG_START
       if (comparePositions(owner.end, since) > 0) await owner.readingExactly(() => this.#make(since))
@@ -636,7 +642,7 @@ export class Shipper {
       })
   }
 
-  async #stream(view: DatabaseView, point: { txid: number; checksum: bigint; timestamp: number }): Promise<void> {
+  async #stream(view: DatabaseView, point: SnapshotPoint): Promise<void> {
     const id = { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: point.txid }
     try {
       if (this.#inventory.find(id)) {
@@ -645,7 +651,7 @@ export class Shipper {
       }
       // A snapshot of what is not there yet would be a file beyond a gap.
       while (this.#confirmed < point.txid) await this.#confirmation(this.#abort.signal)
-      const { file } = await this.#snapshots.store(view, point, this.#abort.signal)
+      const file = await this.#storeSnapshot(view, point)
       this.#inventory.add(file)
       this.#schedule.stored(point.txid)
       this.#upkeeper?.snapshotTaken()
@@ -659,6 +665,25 @@ export class Shipper {
       }
       throw error
     }
+  }
+
+  /** From the live database, or, if that cannot be held still for as long as it takes, from what storage holds. */
+  async #storeSnapshot(view: DatabaseView, point: SnapshotPoint): Promise<StoredFile> {
+    try {
+      this.#readingView = true
+      return (await this.#snapshots.store(view, point, this.#abort.signal)).file
+    } catch (error) {
+      if (this.#abort.signal.aborted || !(view.signal.reason instanceof ViewGivenUp)) throw error
+    } finally {
+      this.#readingView = false
+    }
+    view.close()
+    const { remote, hooks, uploader, owner, local, settings } = this.#parts
+    this.#log.info('the snapshot goes on from what storage holds', { txid: point.txid })
+    const { files } = planRestore(this.#inventory, point.txid, remote.name)
+    const work = { remote, hooks, uploader, checksums: settings.checksums, signal: this.#abort.signal }
+    const place = { database: owner.database, folder: join(local.folder, 'snapshot') }
+    return await storeFromStorage({ ...work, ...place }, files, point)
   }
 
   /** Resolves at the next confirmation of a file. */

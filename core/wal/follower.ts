@@ -18,6 +18,11 @@ export class ContinuityLost extends Error {
   override readonly name = 'ContinuityLost'
 }
 
+/** A view was given up because the WAL could not be held any longer: nothing is wrong with the database. */
+export class ViewGivenUp extends Error {
+  override readonly name = 'ViewGivenUp'
+}
+
 /** Bytes read in one go before others get their turn: about five milliseconds. */
 const SLICE = 4 * 1024 * 1024
 
@@ -283,6 +288,11 @@ export class Follower {
     while (this.#views.size > 0) await new Promise<void>((resolve) => (this.#viewClosed = resolve))
     this.#pins.close()
     this.#wal.close()
+  }
+
+  /** Gives up the views that somebody reads for as long as it takes, but need not. */
+  giveUpSpareViews(reason: Error): void {
+    for (const view of this.#views) if (view.spare) view.invalidate(reason)
   }
 
   /** Whether the `-wal` file has been cut off, or is not there. */

@@ -1,0 +1,93 @@
+import { rm } from 'node:fs/promises'
+import { Inputs, type MergeWork } from '../compact/merge-files.js'
+import { mergedBody } from '../compact/merged-body.js'
+import { WalrustError } from '../errors.js'
+import type { FileFacts } from '../facts.js'
+import type { StoredFile } from '../inventory.js'
+import { DatabaseChecksum, formatChecksum } from '../ltx/checksum.js'
+import { LtxDecoder } from '../ltx/decoder.js'
+import type { ChecksumMode, LtxHeader } from '../ltx/header.js'
+import { LEVEL_SNAPSHOT } from '../object-keys.js'
+import type { ObjectBody } from '../object-store.js'
+import { NO_PAGES } from '../pages/page-set.js'
+import { HashedBody } from './hashing.js'
+import type { SnapshotPoint } from './snapshots.js'
+import type { Uploader } from './uploader.js'
+
+export interface StoredSnapshotWork extends MergeWork {
+  uploader: Pick<Uploader, 'put'>
+  checksums: ChecksumMode
+}
+
+/**
+ * Makes a snapshot of what storage holds already, streamed, where the live database could not be held still for as long
+ * as that takes. It is completed only if its pages have exactly the database checksum of the transaction.
+ *
+ * @param files those that a restore of the point would apply, in that order
+ * Errors: `E_CHECKSUM`, `E_OBJECT_DAMAGED`, `E_CHAIN_BROKEN`, `E_STORAGE`…, `E_DISK_FULL`.
+ */
+export async function storeFromStorage(
+  work: StoredSnapshotWork,
+  files: readonly StoredFile[],
+  point: SnapshotPoint,
+): Promise<StoredFile> {
+  const { remote, hooks, database, signal, checksums, uploader } = work
+  // What a run before this one left there when it was killed.
+  await rm(work.folder, { recursive: true, force: true })
+  const newest = await remote.headerOf(files[files.length - 1], signal)
+  const header: LtxHeader = {
+    ...{ pageSize: newest.pageSize, commit: newest.commit, minTxid: 1, maxTxid: point.txid },
+    ...{ timestamp: point.timestamp, checksums, pre: 0n, post: point.checksum },
+    ...{ walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0, nodeId: 0n },
+  }
+  const inputs = new Inputs(work)
+  const hashed = new HashedBody()
+  let codecs: readonly string[] = []
+  try {
+    const parts = await inputs.take(files)
+    const encode = async function* (): ObjectBody {
+      const merged = mergedBody(
+        parts.map((part) => part.open()),
+        { checksums, post: point.checksum },
+        () => undefined,
+      )
+      const request = { database, header, pages: NO_PAGES, body: checked(merged, point, database.name), codecs: [] }
+      const encoded = await hooks.encode.promise(request)
+      if (!encoded.body) throw new WalrustError('E_HOOK', 'no plugin encoded the file', { hook: 'encode' })
+      codecs = encoded.codecs
+      yield* encoded.body
+    }
+    const facts = (): FileFacts => ({
+      ...{ timestamp: point.timestamp, sha256: hashed.sha256 || undefined, pre: 0n, post: point.checksum },
+      ...{ prev: undefined, codecs, gapStart: undefined },
+    })
+    return await uploader.put({
+      ...{ database, facts, size: undefined, timestamp: point.timestamp, signal },
+      file: { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: point.txid },
+      body: () => hashed.wrap(encode()),
+    })
+  } finally {
+    await inputs.close()
+  }
+}
+
+/** Hands an LTX file on, and fails at its end if its pages are not the database that they should be. */
+async function* checked(body: ObjectBody, point: SnapshotPoint, database: string): ObjectBody {
+  const decoder = new LtxDecoder({ pageChecksums: true })
+  const sum = new DatabaseChecksum()
+  const drain = () => {
+    for (let step = decoder.next(); step !== 'more' && step !== 'end'; step = decoder.next()) {
+      if (step === 'page') sum.toggle(decoder.high, decoder.low)
+    }
+  }
+  for await (const piece of body) {
+    decoder.push(piece)
+    drain()
+    yield piece
+  }
+  decoder.finish()
+  drain()
+  if (decoder.header.maxTxid === point.txid && sum.value === point.checksum) return
+  const sums = `${formatChecksum(sum.value)}, not ${formatChecksum(point.checksum)}`
+  throw new WalrustError('E_CHECKSUM', `what lies in storage gives database checksum ${sums}`, { database })
+}
