@@ -1,5 +1,8 @@
 import type { MetricValues } from './protocol.js'
 
+/** Milliseconds that the engine has for its answer. */
+const PATIENCE = 2000
+
 /** What is used of a registry of prom-client, whichever copy of it the application has. */
 export interface MetricsRegistry {
   registerMetric(metric: { get(): unknown }): void
@@ -12,11 +15,11 @@ export interface MetricsRegistry {
  */
 export class RelayedMetrics {
   readonly #registry: MetricsRegistry
-  readonly #ask: () => Promise<MetricValues[]>
+  readonly #ask: (signal?: AbortSignal) => Promise<MetricValues[]>
   #names: string[] = []
   #asking: Promise<Map<string, MetricValues>> | undefined
 
-  constructor(registry: MetricsRegistry, ask: () => Promise<MetricValues[]>) {
+  constructor(registry: MetricsRegistry, ask: (signal?: AbortSignal) => Promise<MetricValues[]>) {
     this.#registry = registry
     this.#ask = ask
   }
@@ -24,7 +27,7 @@ export class RelayedMetrics {
   /** Registers everything that the engine measures. Errors: those of the registry, for a name it has already. */
   async register(): Promise<void> {
     if (this.#names.length > 0) return
-    for (const shape of (await this.#current()).values()) {
+    for (const shape of await this.#ask()) {
       const get = async () => (await this.#current()).get(shape.name) ?? { ...shape, values: [] }
       this.#registry.registerMetric({ ...shape, get })
       this.#names.push(shape.name)
@@ -42,6 +45,8 @@ export class RelayedMetrics {
   }
 
   async #answer(): Promise<Map<string, MetricValues>> {
-    return new Map((await this.#ask()).map((metric) => [metric.name, metric]))
+    // Whoever reads the registry waits for nobody who is being started again.
+    const all = await this.#ask(AbortSignal.timeout(PATIENCE)).catch(() => [])
+    return new Map(all.map((metric) => [metric.name, metric]))
   }
 }

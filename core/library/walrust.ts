@@ -59,9 +59,7 @@ export class Walrust {
       onMessage: (message) => this.#hear(message),
       onCrash: (error) => options.onCrash?.(error),
     })
-    this.#metrics =
-      registry &&
-      new RelayedMetrics(registry, async () => (this.#keeper.started ? await this.#keeper.call('metrics', []) : []))
+    this.#metrics = registry && new RelayedMetrics(registry, (signal) => this.#keeper.call('metrics', [], { signal }))
   }
 
   /** Process number of the engine, while there is one. */
