@@ -10,7 +10,7 @@ import { LtxDecoder } from './ltx/decoder.js'
 import { LtxError } from './ltx/errors.js'
 import { type LtxHeader, readHeader, readTrailer } from './ltx/header.js'
 import { type ObjectBody, type ObjectInfo, type ObjectStore, StoreError } from './object-store.js'
-import { checkName, type FileId, fileKey, fileName, parseKey, sidecarKey } from './object-keys.js'
+import { checkName, type FileId, fileKey, fileName, LEVEL_SHIPPED, parseKey, sidecarKey } from './object-keys.js'
 
 const MAX_SIDECAR = 64 * 1024
 /** Objects in one listing. Each takes some hundred bytes here; a listing without end must not take all there are. */
@@ -68,6 +68,21 @@ export class Remote {
     const stored = fromMetadata(info.metadata)
     const sidecar = stored.sha256 ? undefined : await this.sidecar(file, signal)
     return { ...stored, ...sidecar }
+  }
+
+  /**
+   * When the state at the end of a file was observed: one request where that is in the metadata, more where it lies in a
+   * sidecar or in the file only.
+   */
+  async times(file: StoredFile, signal?: AbortSignal): Promise<Pick<FileFacts, 'timestamp' | 'gapStart'>> {
+    const info = await this.#guarded('reading', () => this.store.head(file.key, { signal }))
+    if (!info) throw this.#missing(file)
+    const stored = fromMetadata(info.metadata)
+    // Of what was merged while it was written, metadata that had to be there before does not know everything.
+    if (stored.timestamp !== undefined && (file.level === LEVEL_SHIPPED || stored.sha256 !== undefined)) return stored
+    const sidecar = await this.sidecar(file, signal)
+    const known = sidecar ?? stored
+    return known.timestamp === undefined ? await this.completed(file, known, signal) : known
   }
 
   /** Recorded facts, with what the file itself says where they lack something. */
@@ -163,6 +178,31 @@ export class Remote {
     const stored = fromMetadata(answer.info.metadata)
     const sidecar = stored.sha256 === undefined ? await this.sidecar(file, signal) : undefined
     return { facts: sidecar ?? stored, body: this.#read(file, { start: 0 }, answer.body, signal) }
+  }
+
+  /**
+   * Opens a part of a file to read its pages: of what is recorded, only the transforms around it are asked for.
+   *
+   * Errors: `E_CHAIN_BROKEN` if it is gone, or is not the file any more that was listed.
+   */
+  async openPart(
+    file: StoredFile,
+    range: { start: number; end: number },
+    signal?: AbortSignal,
+  ): Promise<{ codecs: readonly string[]; body: ObjectBody }> {
+    const whole = range.start === 0 && range.end >= file.size
+    const { info, body } = await this.#get(file, whole ? undefined : range, signal)
+    if (info.size !== file.size) {
+      throw new WalrustError('E_CHAIN_BROKEN', `${file.key} in ${this.store.url} was replaced while it was read`, {
+        database: this.name,
+      })
+    }
+    const read = this.#read(file, range, body, signal)
+    if (range.start > 0) return { codecs: [], body: read }
+    const stored = fromMetadata(info.metadata)
+    // Whoever writes metadata names the transforms there, if there are any; without any it lies in a sidecar.
+    const known = stored.timestamp === undefined ? ((await this.sidecar(file, signal)) ?? stored) : stored
+    return { codecs: known.codecs, body: read }
   }
 
   /** The object's bytes as they lie there. Errors: `E_CHAIN_BROKEN` if it is gone. */

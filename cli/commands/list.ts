@@ -5,14 +5,14 @@ import type { ObjectStore } from '../../core/object-store.js'
 import { Remote } from '../../core/remote.js'
 import { historyOf, summarizeAll } from '../../core/restore/summary.js'
 import { type Context, createContext, openStorage, print } from '../context.js'
+import { addStorageFlags } from '../flags.js'
 import { table } from '../table.js'
 
 export function listCommand(program: Command): void {
-  program
+  const listing = program
     .command('list')
     .description('show the databases in a storage, or the history of one')
     .argument('[name]', 'database')
-    .option('-b, --bucket <url>', 'where to look')
     .action(async (name: string | undefined, options: { bucket?: string }, command: Command) => {
       const context = createContext(command)
       const store = await openStorage(context, options.bucket)
@@ -20,6 +20,7 @@ export function listCommand(program: Command): void {
       else await listOne(context, new Remote(store, name, context.host.hooks))
       await context.host.stop()
     })
+  addStorageFlags(listing, 'where to look')
 }
 
 async function listAll(context: Context, store: ObjectStore): Promise<void> {

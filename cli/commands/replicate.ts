@@ -4,6 +4,7 @@ import { Remote } from '../../core/remote.js'
 import { Replica } from '../../core/replica/replica.js'
 import { splitDatabaseUrl } from '../../core/storage-url.js'
 import { createContext, openStorage, print } from '../context.js'
+import { addStorageFlags } from '../flags.js'
 import { duration } from '../values.js'
 
 interface ReplicateOptions {
@@ -14,12 +15,11 @@ interface ReplicateOptions {
 }
 
 export function replicateCommand(program: Command): void {
-  program
+  const replicating = program
     .command('replicate')
     .description('keep a copy of a database that others can read while it follows the backup')
     .argument('<source>', 'URL that ends in the name of the database, or the name')
     .requiredOption('--local <file>', 'where the copy is')
-    .option('-b, --bucket <url>', 'where the backup is, if the source is a name')
     .option('--interval <duration>', 'time between two looks at the storage', duration, 5000)
     .option('--once', 'apply what is there, and end')
     .action(async (source: string, options: ReplicateOptions, command: Command) => {
@@ -43,6 +43,7 @@ export function replicateCommand(program: Command): void {
         await context.host.stop()
       }
     })
+  addStorageFlags(replicating, 'where the backup is, if the source is a name')
 }
 
 /** A signal for the work, given at the first SIGINT or SIGTERM. At the second the process ends as it is, which is safe. */

@@ -16,7 +16,7 @@ export function verifyCommand(program: Command): void {
       const context = createContext(command)
       const remote = new Remote(await openStorage(context, options.bucket), name, context.host.hooks)
       const result = await withProgress('verifying', (progress) =>
-        verify(remote, { progress: (done, of) => progress(done, of, 0) }),
+        verify(remote, { progress: (done, of) => progress({ done, of }) }),
       )
       const { findings, files, bytes, txid } = result
       print(context, { ok: findings.length === 0, ...result }, () => {

@@ -22,18 +22,19 @@ export function parseTime(text: string): number {
  * found by comparing; each names the points on both sides.
  *
  * @param time milliseconds since the epoch
+ * @param options `now`: the present moment, likewise
  */
 export async function pointInTime(
   remote: Remote,
   inventory: Inventory,
   time: number,
-  now = Date.now(),
+  { now = Date.now(), signal }: { now?: number; signal?: AbortSignal } = {},
 ): Promise<number> {
   const points = restorablePoints(inventory)
   if (points.length === 0) {
     throw new WalrustError('E_NO_BACKUP', `there is no backup of ${remote.name}`, { database: remote.name })
   }
-  const at = timesOf(remote, inventory)
+  const at = timesOf(remote, inventory, signal)
   const wanted = new Date(time).toISOString()
   let low = 0
   let high = points.length
@@ -62,7 +63,7 @@ export async function pointInTime(
 }
 
 /** Looks up when the state at a transaction was observed, each once. */
-function timesOf(remote: Remote, inventory: Inventory) {
+function timesOf(remote: Remote, inventory: Inventory, signal: AbortSignal | undefined) {
   const files = new Map<number, StoredFile>()
   for (const file of inventory.files()) if (!files.has(file.maxTxid)) files.set(file.maxTxid, file)
   const known = new Map<number, { timestamp: number; gapStart: number | undefined }>()
@@ -71,8 +72,8 @@ function timesOf(remote: Remote, inventory: Inventory) {
     if (!file) throw new WalrustError('E_INTERNAL', `no file ends at transaction ${point}`)
     let times = known.get(point)
     if (!times) {
-      const { timestamp, gapStart } = await remote.facts(file)
-      times = { timestamp: timestamp ?? file.timestamp, gapStart }
+      const { timestamp = file.timestamp, gapStart } = await remote.times(file, signal)
+      times = { timestamp, gapStart }
       known.set(point, times)
     }
     return times

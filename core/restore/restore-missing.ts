@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs'
 import type { Hooks } from '../hooks.js'
-import type { Inventory } from '../inventory.js'
 import type { ObjectStore } from '../object-store.js'
-import { Remote } from '../remote.js'
-import { planRestore } from './plan.js'
-import { restore, type RestoreResult } from './restore.js'
+import { newestRemote } from './newest-remote.js'
+import type { RestoreResult } from './restore.js'
+import { restorePoint } from './restore-point.js'
 
 export interface MissingDatabase {
   name: string
@@ -27,24 +26,9 @@ export async function restoreMissing(
 ): Promise<{ result: RestoreResult; storage: string } | 'present' | 'no-backup'> {
   const { name, path, stores, hooks, signal } = database
   if (existsSync(path)) return 'present'
-  let newest: { remote: Remote; inventory: Inventory; timestamp: number } | undefined
-  for (const store of stores) {
-    const remote = new Remote(store, name, hooks)
-    const inventory = await remote.inventory(signal)
-    const timestamp = newestTimestamp(inventory)
-    if (timestamp !== undefined && timestamp > (newest?.timestamp ?? -Infinity))
-      newest = { remote, inventory, timestamp }
-  }
-  if (!newest) return 'no-backup'
-  const { remote, inventory } = newest
-  const plan = planRestore(inventory, inventory.newest, name)
-  const result = await restore(remote, plan, { target: path, force: false, integrityCheck: 'full', signal })
+  const { remote, inventory } = await newestRemote(stores, name, hooks, signal)
+  if (inventory.size === 0) return 'no-backup'
+  const options = { target: path, force: false, integrityCheck: 'full', signal } as const
+  const result = await restorePoint(remote, inventory, {}, options)
   return { result, storage: remote.store.url }
-}
-
-/** When the newest file was made, milliseconds since the epoch; `undefined` if there is none. */
-function newestTimestamp(inventory: Inventory): number | undefined {
-  let newest: number | undefined
-  for (const { timestamp } of inventory.files()) if (newest === undefined || timestamp > newest) newest = timestamp
-  return newest
 }

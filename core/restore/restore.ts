@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, rm } from 'node:fs/promises'
+import { type FileHandle, lstat, open, readdir, realpath, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { mkdir } from 'node:fs/promises'
-import { WalrustError } from '../errors.js'
-import { diskError } from '../fs/durable.js'
+import { systemCode, WalrustError } from '../errors.js'
+import { diskError, mkdirDurably } from '../fs/durable.js'
 import { pageChecksum, checksumWords } from '../kernel/kernel.js'
 import { DatabaseChecksum, formatChecksum } from '../ltx/checksum.js'
 import type { LtxHeader } from '../ltx/header.js'
 import { lockPage } from '../ltx/layout.js'
 import type { Remote } from '../remote.js'
-import { checkIntegrity, DatabaseTarget, type IntegrityCheck } from './database-target.js'
+import { BESIDE, checkIntegrity, DatabaseTarget, type IntegrityCheck } from './database-target.js'
+import { FileFetcher } from './file-fetcher.js'
 import { PageWriter } from './page-writer.js'
 import type { RestorePlan } from './plan.js'
 import { type PageSink, readFile } from './read-file.js'
@@ -21,8 +21,17 @@ export interface RestoreOptions {
   force: boolean
   integrityCheck: IntegrityCheck
   signal?: AbortSignal
-  /** Told after each file: how many of how many, and the bytes of files read so far. */
-  progress?: (done: number, of: number, bytes: number) => void
+  /** Requests at a time. */
+  parallelism?: number
+  /** Told as it goes on: files applied and files in all, bytes fetched and bytes in all. */
+  progress?: (state: RestoreProgress) => void
+}
+
+export interface RestoreProgress {
+  readonly done: number
+  readonly of: number
+  readonly bytes: number
+  readonly total: number
 }
 
 export interface RestoreResult {
@@ -46,26 +55,56 @@ export interface RestoreResult {
  * Errors: `E_TARGET_EXISTS`, `E_DATABASE_BUSY`, `E_OBJECT_DAMAGED`, `E_CHAIN_BROKEN`, `E_CHECKSUM`, `E_STORAGE`….
  */
 export async function restore(remote: Remote, plan: RestorePlan, options: RestoreOptions): Promise<RestoreResult> {
-  const path = resolve(options.target)
-  await mkdir(dirname(path), { recursive: true })
-  const target = await DatabaseTarget.claim(path, options.force)
-  const file = join(dirname(path), `.${basename(path)}.restore-${randomBytes(6).toString('hex')}`)
+  const path = await realPlace(options.target)
+  const file = join(dirname(path), `${temporaryPrefix(path)}${randomBytes(6).toString('hex')}`)
   try {
-    const result = await write(remote, plan, file, options)
-    const problems = checkIntegrity(file, options.integrityCheck)
-    if (problems.length > 0) {
-      throw new WalrustError('E_CHECKSUM', `SQLite finds the restored database damaged: ${problems[0]}`, {
-        database: remote.name,
-      })
+    await removeAbandoned(path)
+    const target = DatabaseTarget.claim(path, options.force, `${file}-old`)
+    try {
+      const result = await write(remote, plan, file, options)
+      const problems = checkIntegrity(file, options.integrityCheck)
+      if (problems.length > 0) {
+        throw new WalrustError('E_CHECKSUM', `SQLite finds the restored database damaged: ${problems[0]}`, {
+          database: remote.name,
+        })
+      }
+      options.signal?.throwIfAborted()
+      await target.replaceWith(file)
+      return result
+    } finally {
+      for (const suffix of ['', ...BESIDE]) await rm(file + suffix, { force: true })
+      target.release()
     }
-    options.signal?.throwIfAborted()
-    await target.replaceWith(file)
-    return result
   } catch (error) {
     throw diskError(error, path)
-  } finally {
-    for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(file + suffix, { force: true })
-    target.release()
+  }
+}
+
+/** Absolute path of a target, whose folder is made if need be; what a symbolic link stands for is replaced, not the link. */
+async function realPlace(target: string): Promise<string> {
+  const path = resolve(target)
+  try {
+    await mkdirDurably(dirname(path))
+    return await realpath(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return path
+    throw diskError(error, path)
+  }
+}
+
+const temporaryPrefix = (path: string) => `.${basename(path)}.restore-`
+
+/** After so long, milliseconds, a file in the making is one of a restore that was killed. */
+const ABANDONED = 24 * 3600_000
+
+/** Removes what restores to the same place left that were killed: as large as the database, and seen by nobody. */
+async function removeAbandoned(path: string): Promise<void> {
+  const prefix = temporaryPrefix(path)
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(prefix) || !/^[0-9a-f]{12}(-|$)/.test(name.slice(prefix.length))) continue
+    const file = join(dirname(path), name)
+    const found = await lstat(file).catch(() => undefined)
+    if (found && Date.now() - found.ctimeMs > ABANDONED) await rm(file, { force: true })
   }
 }
 
@@ -100,34 +139,48 @@ async function applyAll(
   remote: Remote,
   plan: RestorePlan,
   handle: FileHandle,
-  { signal, progress }: RestoreOptions,
+  { signal, progress, parallelism }: RestoreOptions,
 ): Promise<LtxHeader> {
+  const { files } = plan
+  const total = files.reduce((sum, { size }) => sum + size, 0)
+  let [done, bytes] = [0, 0]
+  const tell = () => progress?.({ done, of: files.length, bytes, total })
+  const onBytes = (count: number) => {
+    bytes += count
+    tell()
+  }
+  const fetcher = new FileFetcher(remote, files, { parallelism, signal, onBytes })
   let last: LtxHeader | undefined
   let writer: PageWriter | undefined
-  let bytes = 0
-  for (const [index, file] of plan.files.entries()) {
-    const facts = await remote.facts(file, signal)
-    const previous = last
-    const body = await remote.ltx(file, facts.codecs, signal)
-    const sink: PageSink = {
-      begin: async (header) => {
-        checkContinues(remote, header, previous)
-        if (previous?.pageSize !== header.pageSize) writer = new PageWriter(handle, header.pageSize)
-        const before = previous?.pageSize === header.pageSize ? previous.commit : 0
-        // Pages that are cut off must not come back when the database grows again.
-        if (header.commit < before || before === 0)
-          await handle.truncate(Math.min(before, header.commit) * header.pageSize)
-      },
-      page: (page, data) => writer?.write(page, data),
+  try {
+    for (const file of files) {
+      const previous = last
+      const sink: PageSink = {
+        begin: async (header) => {
+          checkContinues(remote, header, previous)
+          if (previous?.pageSize !== header.pageSize) {
+            await writer?.flush()
+            writer = new PageWriter(handle, header.pageSize)
+            await handle.truncate(0)
+          } else if (header.commit < previous.commit) {
+            // Pages that are cut off must not come back when the database grows again.
+            await writer?.flush()
+            await handle.truncate(header.commit * header.pageSize)
+          }
+        },
+        page: (page, data) => writer?.write(page, data),
+      }
+      last = await readFile(remote, file, await fetcher.open(file), sink, previous?.commit ?? 0)
+      done++
+      tell()
     }
-    last = await readFile(remote, file, body, sink, previous?.commit ?? 0)
-    await writer?.flush()
-    // Its last page may be the one that is never stored.
-    await handle.truncate(last.commit * last.pageSize)
-    bytes += file.size
-    progress?.(index + 1, plan.files.length, bytes)
+  } finally {
+    fetcher.close()
   }
   if (!last) throw new WalrustError('E_NO_BACKUP', `there is no backup of ${remote.name}`, { database: remote.name })
+  await writer?.flush()
+  // Its last page may be the one that is never stored.
+  await handle.truncate(last.commit * last.pageSize)
   return last
 }
 
