@@ -55,8 +55,9 @@ export async function pointInTime(
   if (time > now) throw await unavailable('is in the future')
   if (low === 0) throw await unavailable('is before the first point that can be restored')
   if (low < points.length) {
-    const { gapStart } = await at(points[low])
-    if (gapStart !== undefined && time > gapStart)
+    const { gapStart = Infinity } = await at(points[low])
+    // A span of a merged file that began before the newest point had ended by then.
+    if (time > gapStart && gapStart >= (await at(points[low - 1])).timestamp)
       throw await unavailable('lies where commits were not seen one by one')
   }
   return points[low - 1]

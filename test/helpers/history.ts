@@ -7,7 +7,7 @@ import type { ChecksumMode, LtxHeader } from '../../core/ltx/index.js'
 import type { StoredFile } from '../../core/inventory.js'
 import type { Remote } from '../../core/remote.js'
 import { planRestore } from '../../core/restore/plan.js'
-import { restore } from '../../core/restore/restore.js'
+import { restore, type RestoreResult } from '../../core/restore/restore.js'
 
 /** What a point of a history must restore to. */
 export interface KnownPoint {
@@ -146,6 +146,12 @@ export class History {
 export async function checkPoint(remote: Remote, point: KnownPoint, target: string): Promise<number> {
   const plan = planRestore(await remote.inventory(), point.txid, remote.name)
   const result = await restore(remote, plan, { target, force: true, integrityCheck: 'quick' })
+  assertState(target, result, point)
+  return plan.files.length
+}
+
+/** Holds what was restored to a file against what it must be. */
+export function assertState(target: string, result: RestoreResult, point: KnownPoint): void {
   assert.equal(result.checksum, point.checksum, `transaction ${point.txid}`)
   assert.equal(result.timestamp, point.time, `transaction ${point.txid}`)
   const db = new Database(target)
@@ -154,7 +160,6 @@ export async function checkPoint(remote: Remote, point: KnownPoint, target: stri
   } finally {
     db.close()
   }
-  return plan.files.length
 }
 
 function rowsOf(db: Database.Database): string {
