@@ -12,10 +12,8 @@ import { formatChecksum } from '../core/ltx/checksum.js'
 import type { ObjectStore } from '../core/object-store.js'
 import { Remote } from '../core/remote.js'
 import { Replica } from '../core/replica/replica.js'
-import { planRestore } from '../core/restore/plan.js'
-import { pointInTime } from '../core/restore/point-in-time.js'
 import { restoreMissing } from '../core/restore/restore-missing.js'
-import { restore } from '../core/restore/restore.js'
+import { restorePoint } from '../core/restore/restore-point.js'
 import { type BackupHistory, type BackupSummary, historyOf, summarizeAll } from '../core/restore/summary.js'
 import { verify, type VerifyResult } from '../core/restore/verify.js'
 import { splitDatabaseUrl } from '../core/storage-url.js'
@@ -98,11 +96,9 @@ export async function restoreBackup(
     })
   }
   const inventory = await remote.inventory(signal)
-  const { time, txid = inventory.newest, force, integrityCheck } = wanted
-  const plan = planRestore(inventory, time === undefined ? txid : await pointInTime(remote, inventory, time), name)
-  const every = throttled(onProgress)
-  const progress = (done: number, of: number, bytes: number) => every({ done, of, bytes })
-  const result = await restore(remote, plan, { target, force, integrityCheck, signal, progress })
+  const { force, integrityCheck } = wanted
+  const progress = throttled(onProgress)
+  const result = await restorePoint(remote, inventory, wanted, { target, force, integrityCheck, signal, progress })
   return {
     database: name,
     storage: remote.store.url,
