@@ -55,6 +55,12 @@ const at =
 const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 
 async function load({ config, folder, added }: EngineSetup): Promise<LoadedConfig> {
+  try {
+    // Whatever is relative starts there.
+    process.chdir(folder)
+  } catch (cause) {
+    throw new WalrustError('E_CONFIG', `${folder} is no folder to start paths from`, { cause })
+  }
   const given = typeof config === 'string' ? { file: resolve(folder, config) } : { config }
   return await loadConfig({ builtIn: BUILT_IN, cwd: folder, env: process.env, more: added, ...given })
 }

@@ -37,11 +37,13 @@ export class EngineKeeper {
   }
 
   async start(signal?: AbortSignal): Promise<void> {
+    const before = this.#ready
     const mine = (this.#ready ??= this.#launch(false, signal))
     try {
       await untilAborted(mine, signal)
     } catch (error) {
-      if (this.#ready === mine && !this.#restarting) {
+      // Whoever only waits along with another start ends nothing.
+      if (!before && this.#ready === mine && !this.#restarting) {
         this.#ready = undefined
         const engine = this.#engine
         this.#engine = undefined

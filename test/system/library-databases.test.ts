@@ -104,6 +104,23 @@ describe('databases of a program that come and go, and backups that it reads', f
     await walrust.sync('one')
   })
 
+  it('relative paths start from the folder that is given, and several may start it at once', async () => {
+    make('one')
+    walrust = createWalrust({ databases: ['one.db'], storage: 'file:backups' }, { folder: folder.path })
+    const impatient = new AbortController()
+    const starting = [walrust.start(), walrust.start({ signal: impatient.signal }), walrust.start()]
+    impatient.abort()
+    await assert.rejects(starting[1], (error) => isError(error, 'E_ABORTED'))
+    await starting[0]
+    await starting[2]
+    await walrust.sync('one')
+    await assertStored('one')
+    await walrust.restore('one', { output: 'back.db' })
+    assert.deepEqual(rows('back.db'), rows('one.db'))
+    const nowhere = createWalrust({ databases: ['one.db'] }, { folder: folder.file('missing') })
+    await assert.rejects(nowhere.start(), (error) => isError(error, 'E_CONFIG') && error.exitCode === 2)
+  })
+
   it('restores, verifies and lists, with nothing started and while it ships', async () => {
     make('one')
     const mine = (walrust = createWalrust(config('one')))
