@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompactReport } from './compact/report.js'
@@ -52,6 +52,9 @@ export interface FlushOptions {
   force?: boolean
   signal?: AbortSignal
 }
+
+/** How long a deleted database may take to be drained, in milliseconds. */
+const DRAIN = 5000
 
 /** How often it is told of that somebody else empties the WAL, in milliseconds. */
 const FOREIGN_EVERY = 10 * 60_000
@@ -637,6 +640,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     const replaced = error instanceof Replaced
     const reason = messageOf(error)
     const first = this.#state === 'live'
+    if (replaced && first && !existsSync(this.database.path)) await this.#drainDeleted()
     if (replaced) this.#parts.notify('database_replaced', name, { error: reason })
     else if (!(error instanceof ContinuityLost) && first)
       this.#parts.notify('database_unavailable', name, { error: reason })
@@ -648,6 +652,23 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     this.#setState('unavailable')
     this.#error = error instanceof WalrustError ? error : new WalrustError('E_DATABASE_UNREADABLE', reason)
     await this.#closeFile(new ContinuityLost(reason))
+  }
+
+  /**
+   * The file was deleted. What was committed before that can still be read by what we have open of it, and is lost for
+   * good when that is closed: it is shipped first. Whatever keeps it from that is no reason to wait for long.
+   */
+  async #drainDeleted(): Promise<void> {
+    try {
+      await this.#follower?.collect()
+      for (const shipper of this.#shippers) shipper.committed()
+      const signal = AbortSignal.timeout(DRAIN)
+      const drained = await Promise.allSettled(this.#shippers.map((shipper) => shipper.flush(signal)))
+      const left = drained.filter(({ status }) => status === 'rejected').length
+      if (left > 0) this.#log.warn('a deleted database was not drained', { storages: left })
+    } catch (error) {
+      this.#log.warn('a deleted database was not drained', { error: messageOf(error) })
+    }
   }
 
   async #reopen(): Promise<void> {

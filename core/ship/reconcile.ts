@@ -15,13 +15,13 @@ export interface Head {
 
 /**
  * How shipping begins, from what this machine remembers and what storage holds.
- * - `snapshot`: storage is empty: everything has to go there
+ * - `snapshot`: storage is empty: everything has to go there. `lost`: the newest transaction that had been brought there
  * - `continue`: both are at the same point; `staged` is a file that storage does not have yet
  * - `compare`: storage holds something this machine does not know: the live database has to be held against it.
  *   `ours`: it lacks what this machine had brought there, so the difference may be shipped without being asked
  */
 export type Start =
-  | { need: 'snapshot'; reason: string }
+  | { need: 'snapshot'; reason: string; lost?: number }
   | { need: 'continue'; staged: SpooledFile | undefined }
   | { need: 'compare'; head: Head; ours: boolean; reason: string }
 
@@ -35,11 +35,9 @@ export async function reconcile(
   const { position } = local
   const newest = inventory.newest
   if (newest === 0) {
-    if (position) await local.forget()
-    return {
-      need: 'snapshot',
-      reason: position ? 'the storage is empty, though files were shipped there' : 'first start',
-    }
+    if (!position) return { need: 'snapshot', reason: 'first start' }
+    await local.forget()
+    return { need: 'snapshot', reason: 'the storage is empty, though files were shipped there', lost: position.txid }
   }
   const file = headFile(inventory, newest)
   const head: Head = { file, facts: await factsOfHead(local, remote, file, signal) }

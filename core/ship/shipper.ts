@@ -405,6 +405,7 @@ export class Shipper {
     this.#upkeeper = this.#makeUpkeeper()
     const start = await reconcile(local, remote, this.#inventory, signal)
     if ('reason' in start) this.#log.info('comparing with storage', { reason: start.reason })
+    if ('lost' in start) this.#tellOfLoss(start.lost)
     if (start.need === 'continue') {
       this.#confirmed = start.staged ? this.txid - 1 : this.txid
       this.#lastSync = local.position?.timestamp
@@ -415,6 +416,17 @@ export class Shipper {
       this.#need = start.need === 'compare' ? { ...start, kind: 'compare' } : { kind: 'snapshot' }
     }
     this.#parts.owner.moved()
+  }
+
+  /**
+   * Everything that was shipped is gone. A new chain begins at once, because no backup at all would be worse, but nobody
+   * must take it for the old one: a disk that is not mounted, a wrong prefix, or somebody has deleted it.
+   */
+  #tellOfLoss(lost: number | undefined): void {
+    const { remote, announce } = this.#parts
+    const error = `${remote.store.url} is empty, though transactions up to ${lost} were shipped there: is it the right place, is its disk mounted? A new backup begins there`
+    this.#log.error('the backup is gone', { error })
+    announce('corruption_detected', { error, context: { lost } })
   }
 
   /** Merging and removing go on in a process that stays. One that ships once and ends has other things to do. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { checksum, contents, createDatabase, sql, useFolder } from '../helpers/databases.js'
@@ -163,6 +163,20 @@ describe('what happens while nobody watches', function () {
     await assertBackupIs(db())
     await restoreFrom(backups(), 'app', folder.file('earlier.db'), newest.txid)
     assert.deepEqual(contents(folder.file('earlier.db')), shipped)
+  })
+
+  it('says aloud that a storage is empty where it had shipped to, and begins a new backup there', async () => {
+    const run = () => once()
+    createDatabase(db(), { bytes: 20_000 })
+    assert.equal((await run()).code, 0)
+    renameSync(backups(), folder.file('unmounted'))
+    const after = await run()
+    assert.equal(after.code, 0, after.text)
+    const told = after.lines.find(({ message }) => message === 'the backup is gone')
+    assert.deepEqual([told?.level, /up to 1 were shipped/.test(String(told?.error))], ['error', true])
+    await restoreFrom(backups(), 'app', folder.file('restored.db'))
+    const again = await run()
+    assert.ok(!again.lines.some(({ message }) => message === 'the backup is gone'), again.text)
   })
 
   it('goes on without an upload when the state of the machine is gone and storage has it all', async () => {

@@ -128,6 +128,22 @@ describe('a database that is replaced while it is watched', function () {
     assert.deepEqual(contents(folder.file('earlier.db')), last)
   })
 
+  it('ships what was committed right before the file was deleted', async () => {
+    createDatabase(db(), { bytes: 20_000 })
+    // After the first file nothing would be shipped by itself while the test runs.
+    await watch('--sync-interval', '1h')
+    app("INSERT INTO rows(body) VALUES ('the first')")
+    await shipper.line(({ message, txid }) => message === 'shipped' && txid === 2)
+    app("INSERT INTO rows(body) VALUES ('the last')")
+    const last = contents(db())
+    for (const suffix of ['', '-wal', '-shm']) rmSync(db() + suffix, { force: true })
+    await shipper.line(({ message, txid }) => message === 'shipped' && txid === 3)
+    await shipper.line('the database was replaced')
+    await shipper.kill('SIGKILL')
+    await restoreFrom(backups(), 'app', folder.file('restored.db'))
+    assert.deepEqual(contents(folder.file('restored.db')), last)
+  })
+
   it('survives that its -wal file is deleted under it', async () => {
     createDatabase(db(), { bytes: 20_000 })
     await watch()
