@@ -41,6 +41,15 @@ export function sidecarKey(name: string, id: FileId): string {
   return `${name}/walrust/${id.level}/${fileName(id).replace(/\.ltx$/, '.json')}`
 }
 
+const SIDECAR = /^([0-9])\/([0-9a-f]{16}-[0-9a-f]{16})\.json$/
+
+/** The file that a key of {@link sidecarKey} is about; `undefined` for anything else. */
+export function parseSidecarKey(name: string, key: string): FileId | undefined {
+  const match = SIDECAR.exec(key.slice(`${name}/walrust/`.length))
+  const ids = match && parseFileName(`${match[2]}.ltx`)
+  return ids ? { level: Number(match[1]), ...ids } : undefined
+}
+
 const NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.ltx$/
 
 /** Reads `<min>-<max>.ltx`; `undefined` for anything else, also for ids that contradict themselves. */

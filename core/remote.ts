@@ -38,15 +38,22 @@ export class Remote {
     return fileKey(this.store.keyStyle, this.name, file)
   }
 
-  /** Lists everything there is of the database. Errors: `E_STORAGE`…, also if the listing ends early. */
-  async inventory(signal?: AbortSignal, most = MOST_LISTED): Promise<Inventory> {
+  /**
+   * Lists everything there is of the database. Errors: `E_STORAGE`…, also if the listing ends early.
+   *
+   * @param others told of every key that is not one of its files
+   */
+  async inventory(signal?: AbortSignal, most = MOST_LISTED, others?: (key: string) => void): Promise<Inventory> {
     const inventory = new Inventory()
     let listed = 0
     try {
       for await (const info of this.store.list({ prefix: `${this.name}/`, signal })) {
         if (++listed > most) throw new StoreError('permanent', `more than ${most} objects`)
         const id = parseKey(this.store.keyStyle, info.key)
-        if (id?.name !== this.name) continue
+        if (id?.name !== this.name) {
+          others?.(info.key)
+          continue
+        }
         const { level, minTxid, maxTxid } = id
         inventory.add({ level, minTxid, maxTxid, key: info.key, size: info.size, timestamp: info.timestamp })
       }
@@ -203,6 +210,16 @@ export class Remote {
     // Whoever writes metadata names the transforms there, if there are any; without any it lies in a sidecar.
     const known = stored.timestamp === undefined ? ((await this.sidecar(file, signal)) ?? stored) : stored
     return { codecs: known.codecs, body: read }
+  }
+
+  /** What is recorded of a file and its first bytes: one request where its metadata lies with it. Errors: as {@link open}. */
+  async start(file: StoredFile, bytes: number, signal?: AbortSignal): Promise<{ facts: FileFacts; bytes: Uint8Array }> {
+    const range = { start: 0, end: bytes }
+    const answer = await this.#get(file, range, signal)
+    const first = await collect(this.#read(file, range, answer.body, signal), bytes)
+    const stored = fromMetadata(answer.info.metadata)
+    const sidecar = stored.sha256 === undefined ? await this.sidecar(file, signal) : undefined
+    return { facts: sidecar ?? stored, bytes: first }
   }
 
   /** The object's bytes as they lie there. Errors: `E_CHAIN_BROKEN` if it is gone. */

@@ -1,10 +1,38 @@
 import type { Command } from 'commander'
+import { resolve } from 'node:path'
 import { formatSize } from '../../core/config/units.js'
 import { EXIT } from '../../core/errors.js'
+import { formatChecksum } from '../../core/ltx/checksum.js'
 import { Remote } from '../../core/remote.js'
-import { verify } from '../../core/restore/verify.js'
-import { createContext, openStorage, print } from '../context.js'
+import { type Comparison, compareWithLive } from '../../core/verify/against.js'
+import { type Finding, findingText } from '../../core/verify/finding.js'
+import { trialRestore } from '../../core/verify/trial-restore.js'
+import { verifyWithEnds, type VerifyResult } from '../../core/verify/verify.js'
+import { type Context, createContext, openStorage, print } from '../context.js'
 import { withProgress } from '../progress.js'
+import { askWatcher } from '../running.js'
+
+interface VerifyCommandOptions {
+  bucket?: string
+  quick?: boolean
+  restore?: boolean
+  scratch?: string
+  against?: string
+}
+
+/** What a trial restore gave. */
+interface Trial {
+  txid: number
+  bytes: number
+  checksum: string
+  checksumCompared: boolean
+}
+
+interface Proof extends VerifyResult {
+  ok: boolean
+  restored: Trial | undefined
+  against: Omit<Comparison, 'finding'> | undefined
+}
 
 export function verifyCommand(program: Command): void {
   program
@@ -12,24 +40,79 @@ export function verifyCommand(program: Command): void {
     .description('prove that a backup is complete')
     .argument('<name>', 'name of the database in storage')
     .option('-b, --bucket <url>', 'where it is')
-    .action(async (name: string, options: { bucket?: string }, command: Command) => {
+    .option('--quick', 'look at names, records and both ends of each file, and read no pages')
+    .option('--restore', 'restore the newest state as well, let SQLite check it, and remove it again')
+    .option('--scratch <folder>', 'where that is done (default: the folder for temporary files)')
+    .option('--against <database>', 'prove as well that a live database is what storage has')
+    .action(async (name: string, options: VerifyCommandOptions, command: Command) => {
       const context = createContext(command)
-      const remote = new Remote(await openStorage(context, options.bucket), name, context.host.hooks)
-      const result = await withProgress('verifying', (progress) =>
-        verify(remote, { progress: (done, of) => progress({ done, of }) }),
-      )
-      const { findings, files, bytes, txid } = result
-      print(context, { ok: findings.length === 0, ...result }, () => {
-        if (findings.length === 0) {
-          return `${name}: ${files} files (${formatSize(bytes)}) are whole and continue each other up to transaction ${txid}.`
-        }
-        const lines = findings.map(
-          ({ kind, file, message }) => `  ${kind}: ${file === undefined ? '' : `${file}: `}${message}`,
-        )
-        return [`${name}: ${findings.length} problem${findings.length === 1 ? '' : 's'} found`, ...lines].join('\n')
-      })
-      const nothing = findings.some(({ kind }) => kind === 'nothing-found')
-      if (findings.length > 0) process.exitCode = nothing ? EXIT.restore : EXIT.integrity
+      const proof = await prove(context, name, options)
+      print(context, proof, () => report(proof))
+      process.exitCode = exitCode(proof.findings)
       await context.host.stop()
     })
+}
+
+async function prove(context: Context, name: string, options: VerifyCommandOptions): Promise<Proof> {
+  const remote = new Remote(await openStorage(context, options.bucket), name, context.host.hooks)
+  const { quick, scratch } = options
+  const { result, ends } = await withProgress('verifying', (progress) =>
+    verifyWithEnds(remote, { progress: (done, of, bytes) => progress({ done, of, bytes }), quick }),
+  )
+  const { findings } = result
+  let restored: Trial | undefined
+  const isThere = !findings.some(({ code }) => code === 'nothing-found')
+  if (options.restore && isThere) {
+    const trial = await withProgress('restoring', (progress) => trialRestore(remote, { scratch, progress }))
+    if ('code' in trial) findings.push(trial)
+    else {
+      const { txid, size, checksum, checksumKnown } = trial
+      restored = { txid, bytes: size, checksum: formatChecksum(checksum), checksumCompared: checksumKnown }
+    }
+  }
+  let against: Proof['against']
+  if (options.against !== undefined && isThere) {
+    const sync = () => syncWatcher(context, options.against ?? '')
+    const { finding, ...comparison } = await compareWithLive(remote, ends, resolve(options.against), { sync })
+    if (finding) findings.push(finding)
+    against = comparison
+  }
+  return { ok: findings.length === 0, ...result, restored, against }
+}
+
+/** Has the process that watches a database ship what there is. False if there is none. */
+async function syncWatcher({ loaded }: Context, path: string): Promise<boolean> {
+  const file = resolve(path)
+  const own = loaded?.resolved.databases.find((database) => resolve(database.path) === file)
+  const { stateDir } = (own ?? loaded?.resolved.databases[0])?.settings ?? {}
+  return (await askWatcher({ command: 'sync', database: file, stateDir })) !== undefined
+}
+
+function exitCode(findings: readonly Finding[]): number {
+  if (findings.some(({ code }) => code === 'nothing-found')) return EXIT.restore
+  return findings.length > 0 ? EXIT.integrity : EXIT.ok
+}
+
+function report(proof: Proof): string {
+  const { database, depth, findings, files, bytes, bytesRead, txid, checksum, timestamp, restored, against } = proof
+  const looked =
+    depth === 'full'
+      ? `read all of ${files} files (${formatSize(bytes)}): hashes, pages, database checksums, order`
+      : `looked at names, records and both ends of ${files} files (${formatSize(bytesRead)} of ${formatSize(bytes)}), at no pages`
+  const lines =
+    findings.length > 0
+      ? [
+          `${database}: ${findings.length} problem${findings.length === 1 ? '' : 's'} found; ${looked}`,
+          ...findings.map((finding) => `  ${findingText(finding)}`),
+        ]
+      : [
+          `${database}: complete up to transaction ${txid}${timestamp === undefined ? '' : `, seen at ${timestamp}`}`,
+          `  ${looked}`,
+          `  database checksum ${checksum ?? 'not known'}`,
+        ]
+  if (restored)
+    lines.push(`  restored for trial: transaction ${restored.txid}, ${formatSize(restored.bytes)}, integrity check ok`)
+  if (against && against.txid > 0 && !findings.some(({ code }) => code === 'differs'))
+    lines.push(`  ${against.database} is exactly transaction ${against.txid}`)
+  return lines.join('\n')
 }

@@ -67,7 +67,7 @@ async function drain(decoder: LtxDecoder, sink: PageSink): Promise<void> {
 }
 
 /** A file under another file's name is as bad as a damaged one. */
-function checkIdentity(header: LtxHeader, file: StoredFile): void {
+export function checkIdentity(header: LtxHeader, file: Pick<StoredFile, 'minTxid' | 'maxTxid'>): void {
   if (header.minTxid !== file.minTxid || header.maxTxid !== file.maxTxid) {
     throw new LtxError('LTX_CORRUPT', `it holds transactions ${header.minTxid} to ${header.maxTxid}`)
   }

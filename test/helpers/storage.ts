@@ -5,7 +5,7 @@ import { SILENT } from '../../core/log.js'
 import { Remote } from '../../core/remote.js'
 import { planRestore } from '../../core/restore/plan.js'
 import { restore, type RestoreResult } from '../../core/restore/restore.js'
-import { type VerifyResult, verify } from '../../core/restore/verify.js'
+import { type VerifyResult, verify } from '../../core/verify/verify.js'
 import { storageFile } from '../../plugins/storage-file/index.js'
 
 /** A database in a folder of backups, as restore and verify see it. */

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { planRestore } from '../../core/restore/plan.js'
 import { restore, type RestoreResult } from '../../core/restore/restore.js'
-import { verify } from '../../core/restore/verify.js'
+import { findingText } from '../../core/verify/finding.js'
+import { verify } from '../../core/verify/verify.js'
 import { checksum, createDatabase, integrity } from '../helpers/databases.js'
 import { HelperProcess, WalrustProcess } from '../helpers/processes.js'
 import { Random } from '../simulation/random.js'
@@ -264,7 +265,7 @@ class World {
     if (checksum(target) !== checksum(this.#path)) lost.push('the newest state is not what the application has')
     if (integrity(this.#path) !== 'ok') lost.push('the database of the application is damaged')
     const { findings } = await verify(await this.#storage.remote())
-    lost.push(...findings.map(({ message }) => message))
+    lost.push(...findings.map(findingText))
     this.#report.commits = Math.max(0, ...this.#shipped.keys())
   }
 

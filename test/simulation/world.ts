@@ -13,7 +13,8 @@ import { Remote } from '../../core/remote.js'
 import { planRestore, restorablePoints } from '../../core/restore/plan.js'
 import { readFile } from '../../core/restore/read-file.js'
 import { restore } from '../../core/restore/restore.js'
-import { verify } from '../../core/restore/verify.js'
+import { findingText } from '../../core/verify/finding.js'
+import { verify } from '../../core/verify/verify.js'
 import { Oracle, Violation } from './oracle.js'
 import type { Command, EngineOptions, Reply, Said } from './protocol.js'
 import { QUIET_NETWORK, simStorage } from './sim-store.js'
@@ -350,7 +351,7 @@ export class World {
     }
     this.oracle.checkOrder()
     const { findings } = await verify(remote)
-    if (findings.length > 0) throw new Violation('verified', findings.map(({ message }) => message).join('; '))
+    if (findings.length > 0) throw new Violation('verified', findings.map(findingText).join('; '))
   }
 
   /** A copy of the database as it lies there: nobody may have it open. */

@@ -96,7 +96,7 @@ describe('a backup that was damaged', function () {
     {
       what: 'no base',
       damage: () => (rmSync(level(9), { recursive: true }), ''),
-      verify: /gap: there is no file that holds the whole database/,
+      verify: /no-base: there is no file that holds the whole database/,
       restore: { code: 6, says: /cannot be restored/ },
     },
     {
