@@ -15,7 +15,7 @@ import { Replica } from '../core/replica/replica.js'
 import { restoreMissing } from '../core/restore/restore-missing.js'
 import { restorePoint } from '../core/restore/restore-point.js'
 import { type BackupHistory, type BackupSummary, historyOf, summarizeAll } from '../core/restore/summary.js'
-import { verify, type VerifyResult } from '../core/restore/verify.js'
+import { verify, type VerifyResult } from '../core/verify/verify.js'
 import { splitDatabaseUrl } from '../core/storage-url.js'
 import { BUILT_IN } from './built-in.js'
 
@@ -121,7 +121,7 @@ export async function verifyBackup(
   const every = throttled(backups.onProgress)
   return await verify(remote, {
     signal: backups.signal,
-    progress: (done, of) => every({ done, of, bytes: 0 }),
+    progress: (done, of, bytes) => every({ done, of, bytes }),
   })
 }
 

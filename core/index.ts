@@ -56,8 +56,9 @@ export { BasePageSet, LayeredPageSet, type PageCursor, type PageSet } from './pa
 export type { ReplicaStatus } from './replica/replica.js'
 export type { IntegrityCheck } from './restore/database-target.js'
 export type { BackupFile, BackupHistory, BackupSummary } from './restore/summary.js'
-export type { Finding as VerifyFinding, FindingKind, VerifyResult } from './restore/verify.js'
 export type { CompactionSettings, RetentionSettings } from './settings.js'
+export type { Finding as VerifyFinding, FindingCode } from './verify/finding.js'
+export type { VerifyResult } from './verify/verify.js'
 export { compareKeys, emptyBody, exactBody, gatherBody, refuseUndeclared } from './store-rules.js'
 export type { CheckpointListener, Plugin, PluginHost, StoreFactory } from './plugin.js'
 export {

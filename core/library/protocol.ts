@@ -6,7 +6,7 @@ import type { LogFields, LogLevel } from '../log.js'
 import type { ReplicaStatus } from '../replica/replica.js'
 import type { IntegrityCheck } from '../restore/database-target.js'
 import type { BackupHistory, BackupSummary } from '../restore/summary.js'
-import type { VerifyResult } from '../restore/verify.js'
+import type { VerifyResult } from '../verify/verify.js'
 import type { EngineStatus } from '../status.js'
 
 /** What the engine can be asked for. */

@@ -128,7 +128,7 @@ describe('databases of a program that come and go, and backups that it reads', f
     await assert.rejects(mine.restore('one', { output: target }), (error) => isError(error, 'E_NO_BACKUP'))
     await assert.rejects(mine.list('one'), (error) => isError(error, 'E_NO_BACKUP') && error.exitCode === 6)
     assert.deepEqual(
-      (await mine.verify('one')).findings.map(({ kind }) => kind),
+      (await mine.verify('one')).findings.map(({ code }) => code),
       ['nothing-found'],
     )
     await mine.start()
