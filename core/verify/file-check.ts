@@ -99,11 +99,19 @@ export class FileCheck {
       }
     }
     for (const file of this.#unrecorded) {
+      // Removing takes record and file one after the other: one that another file holds as well may be left over.
+      if (this.#isHeldElsewhere(file)) continue
       if ((await remote.sidecar(file, signal))?.sha256 !== undefined) continue
       findings.add('no-record', 'nothing is recorded of it: neither its SHA-256 nor what it continues', {
         file: file.key,
       })
     }
+  }
+
+  #isHeldElsewhere({ key, maxTxid }: StoredFile): boolean {
+    for (const other of this.listing.inventory.files())
+      if (other.key !== key && other.minTxid <= maxTxid && other.maxTxid >= maxTxid) return true
+    return false
   }
 
   async #ends(file: StoredFile, bytes: Uint8Array): Promise<LtxHeader> {
