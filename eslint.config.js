@@ -34,6 +34,10 @@ export default tseslint.config(
     rules: { 'no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }] },
   },
   {
+    files: ['examples/**/*.test.js'],
+    languageOptions: { globals: { describe: 'readonly', it: 'readonly', after: 'readonly' } },
+  },
+  {
     // The core hands work to plugins through hooks and never knows one of them; nor does it know the command line.
     files: ['core/**/*.ts'],
     rules: {

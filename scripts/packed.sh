@@ -13,10 +13,11 @@ cleanup() {
 trap cleanup EXIT
 
 npm pack --silent --pack-destination "$scratch" >/dev/null
+for example in examples/plugin-*; do npm pack --silent --pack-destination "$scratch" "./$example" >/dev/null; done
 mkdir "$scratch/project"
 cd "$scratch/project"
 npm init -y >/dev/null
-npm install --no-audit --no-fund --silent "$scratch"/walrust-*.tgz
+npm install --no-audit --no-fund --silent "$scratch"/walrust-[0-9]*.tgz
 [ "$(npx walrust --version)" = "$(node -p 'require("walrust/package.json").version')" ]
 
 cat >database.mjs <<'JS'
@@ -53,17 +54,36 @@ npx walrust verify app
 npx walrust restore app -o restored.db
 [ "$(node database.mjs restored.db count)" = '2 ok' ]
 
+# The example plugins, packed and installed beside it, from a configuration.
+npm install --no-audit --no-fund --silent "$scratch"/walrust-plugin-*.tgz
+mkdir plugins
+cp app.db plugins/app.db
+cat >plugins/walrust.config.ts <<TS
+import { defineConfig } from 'walrust'
+export default defineConfig({
+  databases: ['app.db'],
+  storage: 'flat:$scratch/flat',
+  plugins: [
+    'walrust-plugin-storage-flat',
+    ['walrust-plugin-notifier-exec', { command: ['/bin/sh', '-c', 'cat >> $scratch/events'] }],
+  ],
+})
+TS
+(cd plugins && npx walrust watch --once && npx walrust verify app && npx walrust restore app -o restored.db)
+[ "$(node database.mjs plugins/restored.db count)" = '2 ok' ]
+grep -q snapshot_completed "$scratch/events"
+
 # Installed for all, with the configuration that `init` wrote, in a project that has no walrust of its own.
-npm install --no-audit --no-fund --silent --global --prefix "$scratch/global" "$scratch"/walrust-*.tgz
+npm install --no-audit --no-fund --silent --global --prefix "$scratch/global" "$scratch"/walrust-[0-9]*.tgz
 mkdir "$scratch/other"
 cp app.db "$scratch/other/app.db"
 cd "$scratch/other"
 "$scratch/global/bin/walrust" init --preset local >/dev/null
 "$scratch/global/bin/walrust" watch app.db --once
 "$scratch/global/bin/walrust" restore app -o restored.db
-cmp <(cd "$scratch/project" && node database.mjs "$scratch/other/restored.db" count) <(echo '2 ok')
-
-# The library, both ways of loading it.
 cd "$scratch/project"
+[ "$(node database.mjs "$scratch/other/restored.db" count)" = '2 ok' ]
+
+# The library.
 node --input-type=module -e "import { createWalrust } from 'walrust'; if (typeof createWalrust !== 'function') process.exit(1)"
 echo 'the packed package installs, ships and restores'
