@@ -77,7 +77,9 @@ export async function ensureRestored(backups: Backups, path: string): Promise<'r
   }
   const stores: ObjectStore[] = []
   for (const { url, options } of database.place.storages) stores.push(await host.store(url, options))
-  const done = await restoreMissing({ name: database.name, path: file, stores, hooks: host.hooks, signal })
+  const { name, place } = database
+  const parts = { name, path: file, settings: place.settings, stores, hooks: host.hooks, signal }
+  const done = await restoreMissing(parts)
   return typeof done === 'string' ? done : 'restored'
 }
 

@@ -496,10 +496,7 @@ export class Replicator implements ShipperOwner, CheckpointOwner {
     const { store, heavy } = link
     const remote = new Remote(store, name, hooks)
     const announce = (event: EventName, details: object = {}) => this.#parts.notify(event, name, details)
-    const folder = join(
-      settings.spool.dir ? stateFolder(this.database.path, settings.spool.dir) : this.database.stateDir,
-      storeFolder(store),
-    )
+    const folder = shippingFolder(this.database.path, settings, store)
     const local = await LocalState.load(folder, (body, codecs) => remote.unwrap(body, codecs))
     return new Shipper({
       owner: this,
@@ -713,7 +710,15 @@ export function stateFolder(path: string, under: string | undefined): string {
   return join(resolve(under), `${basename(file)}-${createHash('sha256').update(file).digest('hex').slice(0, 12)}`)
 }
 
-/** Folder for what belongs to one storage: another storage starts afresh. */
+/** Folder for what this machine remembers of a database in one storage: another storage starts afresh. */
+export function shippingFolder(
+  path: string,
+  { spool, stateDir }: Pick<DatabaseSettings, 'spool' | 'stateDir'>,
+  store: ObjectStore,
+): string {
+  return join(stateFolder(path, spool.dir ?? stateDir), storeFolder(store))
+}
+
 function storeFolder(store: ObjectStore): string {
   return createHash('sha256').update(store.url).digest('hex').slice(0, 12)
 }

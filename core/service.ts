@@ -140,7 +140,8 @@ export class Service {
       )
     }
     for (const { name, path, place } of named) {
-      const parts = { name, path, stores: stores.get(place) ?? [], hooks: this.#host.hooks, signal }
+      const { settings } = place
+      const parts = { name, path, settings, stores: stores.get(place) ?? [], hooks: this.#host.hooks, signal }
       const done = await restoreMissing(parts)
       if (done === 'no-backup') this.#log.info('there is no backup yet to restore', { database: name, path })
       if (typeof done === 'string') continue

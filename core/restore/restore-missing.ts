@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs'
 import type { Hooks } from '../hooks.js'
 import type { ObjectStore } from '../object-store.js'
+import { shippingFolder } from '../replicator.js'
+import type { DatabaseSettings } from '../settings.js'
+import { noteRestored } from '../ship/local-state.js'
 import { newestRemote } from './newest-remote.js'
 import type { RestoreResult } from './restore.js'
 import { restorePoint } from './restore-point.js'
@@ -11,6 +14,8 @@ export interface MissingDatabase {
   /** Where it may lie. */
   stores: readonly ObjectStore[]
   hooks: Hooks
+  /** Where its state is kept once it is followed. */
+  settings: Pick<DatabaseSettings, 'spool' | 'stateDir'>
   signal?: AbortSignal
 }
 
@@ -24,11 +29,12 @@ export interface MissingDatabase {
 export async function restoreMissing(
   database: MissingDatabase,
 ): Promise<{ result: RestoreResult; storage: string } | 'present' | 'no-backup'> {
-  const { name, path, stores, hooks, signal } = database
+  const { name, path, stores, hooks, settings, signal } = database
   if (existsSync(path)) return 'present'
   const { remote, inventory } = await newestRemote(stores, name, hooks, signal)
   if (inventory.size === 0) return 'no-backup'
   const options = { target: path, force: false, integrityCheck: 'full', signal } as const
   const result = await restorePoint(remote, inventory, {}, options)
+  await noteRestored(shippingFolder(path, settings, remote.store), result.checksum)
   return { result, storage: remote.store.url }
 }

@@ -1,6 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskError, writeDurably } from '../fs/durable.js'
+import { formatChecksum } from '../ltx/checksum.js'
 import { LtxDecoder } from '../ltx/decoder.js'
 import type { LtxHeader } from '../ltx/header.js'
 import type { ObjectBody } from '../object-store.js'
@@ -8,6 +9,8 @@ import type { PageChecksums } from '../pages/page-checksums.js'
 import { PageChecksumFile } from '../spool/page-checksum-file.js'
 import { type Position, PositionFile } from '../spool/position-file.js'
 import { hashFile, readFileBody, Spool, type SpooledFile } from '../spool/spool.js'
+
+const RESTORED = 'restored'
 
 /** Gives the LTX file inside a spooled file. */
 export type Decode = (body: ObjectBody, codecs: readonly string[]) => Promise<ObjectBody>
@@ -27,6 +30,8 @@ export class LocalState {
 
   /** Database checksum of the first snapshot that was begun last; `undefined` if none was. */
   begun: bigint | undefined
+  /** Database checksum of the state that was restored here last; `undefined` if none was. */
+  restored: bigint | undefined
 
   readonly #decode: Decode
 
@@ -58,6 +63,7 @@ export class LocalState {
       decode,
     )
     state.begun = await readChecksum(state.#begunPath)
+    state.restored = await readChecksum(join(folder, RESTORED))
     state.position = await state.positionFile.read()
     if (state.position) await state.#bringUp(state.position)
     return state
@@ -86,7 +92,7 @@ export class LocalState {
    * next start knows it for its own.
    */
   async begin(checksum: bigint): Promise<void> {
-    await writeDurably(this.#begunPath, checksum.toString(16))
+    await writeDurably(this.#begunPath, formatChecksum(checksum))
     this.begun = checksum
   }
 
@@ -179,6 +185,17 @@ export class LocalState {
     }
     return undefined
   }
+}
+
+/**
+ * Notes that the database was restored to what a storage has, in the folder of that storage. What is committed to it
+ * before shipping begins goes on from there, and is not taken for the data of a machine that woke up.
+ */
+export async function noteRestored(folder: string, checksum: bigint): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw diskError(error, folder)
+  })
+  await writeDurably(join(folder, RESTORED), formatChecksum(checksum))
 }
 
 async function readChecksum(path: string): Promise<bigint | undefined> {

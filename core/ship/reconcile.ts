@@ -81,10 +81,13 @@ async function factsOfHead(
 
 /** Storage holds a backup and this machine has no position in it. */
 async function beginAnew(local: LocalState, head: Head): Promise<Start> {
-  const ours = head.file.maxTxid === 1 && head.facts.post !== 0n && head.facts.post === local.begun
+  const { post } = head.facts
+  const begun = head.file.maxTxid === 1 && post !== 0n && post === local.begun
+  const ours = begun || (post !== 0n && post === local.restored)
   // Files that an earlier life has spooled would be in the way of the next ones of the same number.
   await local.forget()
-  const reason = ours ? 'the first snapshot was under way' : 'this machine has no record of the backup'
+  const known = begun ? 'the first snapshot was under way' : 'the database was restored here'
+  const reason = ours ? known : 'this machine has no record of the backup'
   return { need: 'compare', head, ours, reason }
 }
 

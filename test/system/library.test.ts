@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { createWalrust, isError, type Walrust, type WalrustConfig, type WalrustError } from '../../core/index.js'
-import { contents, createDatabase, useFolder } from '../helpers/databases.js'
+import { contents, createDatabase, sql, useFolder } from '../helpers/databases.js'
 import { restoreFrom } from '../helpers/storage.js'
 
 const INDEX = new URL('../../core/index.js', import.meta.url).href
@@ -177,6 +177,13 @@ describe('walrust inside a program', function () {
     walrust = createWalrust(elsewhere)
     assert.equal(await walrust.ensureRestored(folder.file('new/app.db')), 'restored')
     assert.deepEqual(contents(folder.file('new/app.db')).rows, rows)
+    // A migration, before anything is followed: it goes on from what was restored.
+    sql(folder.file('new/app.db'), "CREATE TABLE more(x); INSERT INTO rows(body) VALUES ('first')")
+    await walrust.start()
+    await walrust.sync('app')
+    await restoreFrom(backups(), 'app', folder.file('restored.db'))
+    assert.deepEqual(contents(folder.file('restored.db')), contents(folder.file('new/app.db')))
+    await walrust.stop()
     const nothing = { ...elsewhere, storage: `file://${folder.file('empty')}`, databases: [folder.file('x/app.db')] }
     assert.equal(await createWalrust(nothing).ensureRestored(folder.file('x/app.db')), 'no-backup')
     assert.ok(!existsSync(folder.file('x/app.db')))
