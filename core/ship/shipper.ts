@@ -530,7 +530,7 @@ export class Shipper {
     try {
       const { at, proof, commit, pageSize } = view
       const table = await this.#snapshots.tableOf(view, signal)
-      const point = { txid: 1, checksum: table.checksum, timestamp: owner.observed }
+      const point = { txid: 1, checksum: table.checksum, timestamp: owner.observed, gapStart: undefined }
       await local.begin(table.checksum)
       const { file, facts } = await this.#snapshots.store(view, point, signal)
       this.#inventory.add(file)
@@ -640,9 +640,9 @@ export class Shipper {
     }
     const waiters = this.#snapshotWaiters.splice(0)
     this.#schedule.started(performance.now())
-    const { txid, checksum, timestamp } = position
+    const { txid, checksum, timestamp, gapStart } = position
     this.#streaming = heavy
-      .run(() => this.#stream(view, { txid, checksum, timestamp }))
+      .run(() => this.#stream(view, { txid, checksum, timestamp, gapStart }))
       .then(
         () => waiters.forEach((waiter) => waiter.resolve(txid)),
         (error: unknown) => waiters.forEach((waiter) => waiter.reject(error as Error)),

@@ -17,6 +17,8 @@ export interface SnapshotPoint {
   checksum: bigint
   /** Milliseconds since the epoch. */
   timestamp: number
+  /** Since when commits were not seen one by one; as the file of that transaction says. */
+  gapStart: number | undefined
 }
 
 /**
@@ -79,7 +81,7 @@ export class Snapshots {
       post: point.checksum,
       prev: undefined,
       codecs,
-      gapStart: undefined,
+      gapStart: point.gapStart,
     })
     const file = await this.#uploader.put({
       database: this.#database,

@@ -15,6 +15,8 @@ const { values } = parseArgs({
     only: { type: 'string' },
     length: { type: 'string', default: '60' },
     sabotage: { type: 'string' },
+    /** `yes` or `no`: whether what is over is deleted. The seed decides by default. */
+    upkeep: { type: 'string' },
     /** Transactions of several megabytes, too. */
     large: { type: 'boolean', default: false },
     /** Folder for everything that happened in worlds that failed. */
@@ -25,10 +27,11 @@ const { values } = parseArgs({
 })
 
 const length = Number(values.length)
+const upkeep = values.upkeep === undefined ? undefined : values.upkeep === 'yes'
 const failed: number[] = []
 /** Requests of each run. */
 const runs = new Set<string>()
-const sum = { seeds: 0, steps: 0, commits: 0, kills: 0, restores: 0 }
+const sum = { seeds: 0, steps: 0, commits: 0, kills: 0, restores: 0, promises: 0 }
 const events = new Map<string, number>()
 
 function count(report: ProgrammeReport): void {
@@ -37,13 +40,14 @@ function count(report: ProgrammeReport): void {
   sum.commits += report.commits
   sum.kills += report.kills
   sum.restores += report.restores
+  sum.promises += report.promises
   for (const [event, times] of report.events) events.set(event, (events.get(event) ?? 0) + times)
 }
 
 async function run(seed: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'walrust-campaign-'))
   try {
-    const report = await runProgramme({ seed, folder, length, large: values.large, sabotage: values.sabotage })
+    const report = await runProgramme({ seed, folder, length, large: values.large, upkeep, sabotage: values.sabotage })
     count(report)
     runs.add(report.requests.join('\n'))
   } catch (error) {
@@ -53,7 +57,7 @@ async function run(seed: number): Promise<void> {
     if (values.traces !== undefined) writeFileSync(join(values.traces, `${seed}.txt`), trace.join('\n'))
     process.stdout.write(`\nseed ${seed}: ${(error as Error).stack}\n${shown.join('\n')}\n`)
     process.stdout.write(
-      `again: npm run campaign -- --only ${seed} --length ${length}${values.large ? ' --large' : ''}\n`,
+      `again: npm run campaign -- --only ${seed} --length ${length}${values.large ? ' --large' : ''}${values.upkeep === undefined ? '' : ` --upkeep ${values.upkeep}`}\n`,
     )
   } finally {
     rmSync(folder, { recursive: true, force: true })

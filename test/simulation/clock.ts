@@ -14,7 +14,7 @@ interface Timer {
 const GLANCE = 0.005
 
 /** Where the wall clock stands when a process begins, milliseconds since the epoch. */
-const EPOCH = Date.UTC(2026, 0, 1)
+export const EPOCH = Date.UTC(2026, 0, 1)
 
 /**
  * A clock that stands still until it is told to go on, in the place of the process's own. Timers fire in the order of

@@ -33,6 +33,11 @@ await steps.install()
 /** Answers that were given beforehand, and requests that wait. */
 let answers: Answer[] = []
 let delay = 0
+/** Which requests they are for. */
+let only: 'upkeep' | undefined
+/** Requests that merging and deleting makes, and hardly anything else. */
+const ofUpkeep = (operation: string, key: string) =>
+  operation === 'delete' || operation === 'get' || /\/000[1-8]\/|\/walrust\/[1-8]\//.test(key)
 const held: Array<() => void> = []
 const network: Network = {
   request: (operation, key) =>
@@ -42,7 +47,8 @@ const network: Network = {
         say('debug', 'request', { operation, key })
       })
       .then(async () => {
-        const answer = answers.shift() ?? 'go'
+        const meant = only === undefined || ofUpkeep(operation, key)
+        const answer = (meant ? answers.shift() : undefined) ?? 'go'
         if (delay > 0) await new Promise<void>((resolve) => setTimeout(resolve, delay))
         if (answer !== 'hold') return answer
         await new Promise<void>((resolve) => held.push(resolve))
@@ -55,16 +61,18 @@ function say(level: string, message: string, fields: Readonly<Record<string, unk
   process.send?.({ level, message, fields } satisfies Said)
 }
 
-const [{ Engine }, { Host }, { DEFAULT_SETTINGS }, { shadowWal }, { simStorage }, { plant }] = await Promise.all([
-  import('../../core/engine.js'),
-  import('../../core/host.js'),
-  import('../../core/settings.js'),
-  import('../../plugins/shadow-wal/index.js'),
-  import('./sim-store.js'),
-  import('./sabotage.js'),
-  // What is loaded on demand would otherwise be loaded at a moment that nobody can number.
-  import('../../core/storage/retry.js'),
-])
+const [{ Engine }, { Host }, { DEFAULT_SETTINGS }, { shadowWal }, { retentionGfs }, { simStorage }, { plant }] =
+  await Promise.all([
+    import('../../core/engine.js'),
+    import('../../core/host.js'),
+    import('../../core/settings.js'),
+    import('../../plugins/shadow-wal/index.js'),
+    import('../../plugins/retention-gfs/index.js'),
+    import('./sim-store.js'),
+    import('./sabotage.js'),
+    // What is loaded on demand would otherwise be loaded at a moment that nobody can number.
+    import('../../core/storage/retry.js'),
+  ])
 
 const log = {
   debug: (message: string, fields?: object) => say('debug', message, { ...fields }),
@@ -75,14 +83,16 @@ const log = {
 const host = new Host(log)
 host.use(simStorage(network, options.metadata))
 if (options.shadow) host.use(shadowWal())
+if (options.upkeep) host.use(retentionGfs())
 if (options.sabotage !== undefined) await plant(options.sabotage, host)
 host.hooks.notify.tap('simulation', (event) => say('event', event.event, { ...event }))
 const engine = new Engine({ host, log, uploadConcurrency: 4 })
-// The oracle knows nothing of what compaction may let go: merged files come, and nothing goes, however far the clock jumps.
 const forever = 100 * 365 * 86_400_000
 const settings = {
   ...DEFAULT_SETTINGS,
-  compaction: { ...DEFAULT_SETTINGS.compaction, keep: DEFAULT_SETTINGS.compaction.keep.map(() => forever) },
+  compaction: options.upkeep
+    ? DEFAULT_SETTINGS.compaction
+    : { ...DEFAULT_SETTINGS.compaction, keep: DEFAULT_SETTINGS.compaction.keep.map(() => forever) },
   adopt: options.adopt,
 }
 for (const [name, values] of Object.entries(options.settings)) {
@@ -106,8 +116,8 @@ function begin(work: Promise<unknown>): void {
 }
 
 async function start(): Promise<void> {
-  const store = await host.store(`sim://${options.storage}`)
-  await engine.add({ name: 'app', path: options.path, stores: [store], settings })
+  const stores = await Promise.all(options.storages.map((folder) => host.store(`sim://${folder}`)))
+  await engine.add({ name: 'app', path: options.path, stores, settings })
 }
 
 async function close(): Promise<void> {
@@ -122,6 +132,7 @@ const DOING: { [K in Command['do']]: (command: Extract<Command, { do: K }>) => P
   start: () => begin(start()),
   flush: () => begin(engine.flush()),
   snapshot: () => begin(engine.get('app')?.snapshot() ?? Promise.resolve()),
+  tidy: () => begin(engine.get('app')?.tidyStorage(true) ?? Promise.resolve()),
   close: () => begin(close()),
   advance: ({ milliseconds }) => clock.advance(milliseconds, () => steps.settle()),
   jump: ({ milliseconds }) => clock.jump(milliseconds),
@@ -131,6 +142,7 @@ const DOING: { [K in Command['do']]: (command: Extract<Command, { do: K }>) => P
   answers: (command) => {
     answers = [...command.answers]
     delay = command.delay
+    only = command.only
   },
   'let-go': () => {
     for (const go of held.splice(0)) go()
@@ -155,6 +167,7 @@ process.on('message', ({ id, command }: { id: number; command: Command }) => {
       holding: steps.holding,
       waiting: held.length,
       time: clock.now,
+      wall: Date.now(),
       steps: steps.count,
       state: status?.state ?? 'none',
       error: status?.error,

@@ -17,19 +17,29 @@ export class Violation extends Error {
  * - `exact`: a transaction restores to the same state for ever
  * - `genuine`: what is restored was committed, and later transactions are later states
  * - `untouched`: the user's database is what the user made it
+ * - `promised`: every point that retention and the levels promise is there, and no other is given for it
+ * - `timed`: a moment leads to the newest point that is not later
  * - `kept`: what could be restored and was not given up can be restored
  * - `verified`: `verify` finds nothing wrong with what lies in storage
  * - `bounded`: memory
  * - `alive`: it comes to an end, and does not stop without a reason
  */
-export type Check = 'durable' | 'exact' | 'genuine' | 'untouched' | 'kept' | 'verified' | 'bounded' | 'alive'
+export type Check =
+  'durable' | 'exact' | 'genuine' | 'untouched' | 'promised' | 'timed' | 'kept' | 'verified' | 'bounded' | 'alive'
 
-/** Knows every state that was ever committed, in order, and holds what is restored against that. */
+/**
+ * Knows every state that was ever committed, in order, and holds what is restored from one storage against that. Several
+ * storages have one list of states.
+ */
 export class Oracle {
-  readonly #states: string[] = []
+  readonly #states: string[]
   readonly #transactions = new Map<number, string>()
   readonly #checksums = new Map<number, string>()
   #durable = 0
+
+  constructor(states: string[] = []) {
+    this.#states = states
+  }
 
   /** Number of the newest state. */
   get now(): number {

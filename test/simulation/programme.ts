@@ -31,6 +31,8 @@ export interface ProgrammeOptions {
   large?: boolean
   /** A defect to plant. */
   sabotage?: string
+  /** Whether what is over is deleted; the seed decides by default. */
+  upkeep?: boolean
   /** Replaces what the seed chose. */
   settings?: Partial<WorldOptions>
 }
@@ -41,6 +43,8 @@ export interface ProgrammeReport {
   commits: number
   kills: number
   restores: number
+  /** Promised points that were looked for in storage. */
+  promises: number
   requests: readonly string[]
   events: ReadonlyMap<string, number>
 }
@@ -60,6 +64,7 @@ export async function runProgramme(options: ProgrammeOptions): Promise<Programme
 class Programme {
   readonly world: World
   readonly #random: Random
+  readonly #upkeep: boolean
   readonly #length: number
   readonly #seed: number
   readonly #pageSize: number
@@ -71,14 +76,20 @@ class Programme {
   readonly #copies: Buffer[] = []
   #open = false
 
-  constructor({ seed, folder, length, large = false, sabotage, settings }: ProgrammeOptions) {
+  constructor({ seed, folder, length, large = false, upkeep, sabotage, settings }: ProgrammeOptions) {
     this.#large = large
     this.#seed = seed
     this.#random = new Random(seed)
     this.#length = length
     const random = this.#random
     this.#pageSize = random.pick([512, 1024, 4096, 4096, 4096])
+    // Drawn beside the rest: seeds of before there was upkeep do what they did.
+    const aside = new Random(seed ^ 0x5eed)
+    const several = aside.chance(0.25)
+    this.#upkeep = upkeep ?? aside.chance(0.6)
     this.world = new World(folder, {
+      upkeep: this.#upkeep,
+      storages: upkeep !== false && several ? 2 : 1,
       shadow: random.chance(0.75),
       metadata: random.chance(0.6),
       sabotage,
@@ -92,6 +103,7 @@ class Programme {
           cacheRetention: random.pick([0, 86_400_000]),
         },
         ltx: { checksums: random.pick(['portable', 'tracked'] as const) },
+        ...(this.#upkeep ? upkeepSettings(aside) : {}),
       },
       ...settings,
     })
@@ -118,6 +130,7 @@ class Programme {
       commits: world.oracle.now,
       kills: world.kills,
       restores: world.restores,
+      promises: world.promises,
       requests: world.requests,
       events: world.events,
     }
@@ -146,6 +159,8 @@ class Programme {
       [3, () => this.#reader()],
       [2, () => this.#restartApplication()],
       [2, () => this.#replace()],
+      [this.#upkeep ? 12 : 0, () => this.#tidy()],
+      [this.#upkeep ? 4 : 0, () => world.begin('snapshot')],
     ])
     await step()
     this.#checkHalted()
@@ -189,6 +204,22 @@ class Programme {
     await this.world.tell({ do: 'answers', answers, delay: random.pick([0, 0, 5, 80]) })
   }
 
+  /** Time for merging and deleting, with all that can go wrong meanwhile; then what is promised has to be there. */
+  async #tidy(): Promise<void> {
+    const { world } = this
+    const random = this.#random
+    if (random.chance(0.4)) {
+      const answers = Array.from({ length: random.within(1, 6) }, () =>
+        random.pick<Answer>(['go', 'go', 'fail', 'lost', 'throttle', 'die-before', 'die-after']),
+      )
+      await world.tell({ do: 'answers', answers, delay: 0, only: 'upkeep' })
+    }
+    if (random.chance(0.2)) await world.tell({ do: 'kill-in', steps: random.within(1, 80) })
+    if (random.chance(0.4)) await world.begin('tidy')
+    await this.#pass(random.pick([3000, 12_000, 45_000, 130_000]))
+    await this.#checkNow()
+  }
+
   /** The engine stands still at some step on files while others go on. */
   async #hold(): Promise<void> {
     const { world } = this
@@ -225,7 +256,6 @@ class Programme {
 
   async #clock(): Promise<void> {
     const milliseconds = this.#random.pick([-3_600_000, -5000, 5000, 86_400_000])
-    this.world.clock += milliseconds
     await this.world.tell({ do: 'jump', milliseconds })
   }
 
@@ -511,6 +541,27 @@ class Programme {
     await world.checkRestores((points) => Array.from({ length: 6 }, () => this.#random.pick(points)))
     await world.checkHistory()
     await world.checkUntouched()
+  }
+}
+
+/** Windows and times that are over within a world, or those that users have, of which a jump of the clock ends some. */
+function upkeepSettings(random: Random): WorldOptions['settings'] {
+  const few = () => random.within(0, 2)
+  return {
+    compaction: {
+      afterSnapshot: random.chance(0.5),
+      interval: random.pick([0, 20_000]),
+      ...(random.chance(0.7)
+        ? {
+            levels: [2000, 10_000, 60_000],
+            keep: random.pick([
+              [4000, 20_000, 90_000, 400_000],
+              [1000, 1000, 5000, 60_000],
+            ]),
+          }
+        : {}),
+    },
+    retention: { hourly: few(), daily: few(), weekly: few(), monthly: few() },
   }
 }
 

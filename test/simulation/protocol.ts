@@ -5,15 +5,17 @@ import type { Answer } from './sim-store.js'
 export interface EngineOptions {
   /** Path of the database. */
   path: string
-  /** Folder of the storage. */
-  storage: string
+  /** Folder of each storage. */
+  storages: readonly string[]
   /** What differs from the default settings. */
   settings: { [K in keyof DatabaseSettings]?: Partial<DatabaseSettings[K]> }
   shadow: boolean
-  /** Whether the storage keeps metadata. */
+  /** Whether the storages keep metadata. */
   metadata: boolean
+  /** Whether what is over is deleted. Without it merged files come, and nothing goes, however far the clock jumps. */
+  upkeep: boolean
   adopt: boolean
-  /** Milliseconds by which the wall clock is off. */
+  /** Milliseconds by which the wall clock is ahead of where the first engine of a world began. */
   clock: number
   /** A defect to plant, by name: see `sabotage.ts`. */
   sabotage?: string
@@ -27,10 +29,12 @@ export type Command =
   | { do: 'poke' }
   | { do: 'flush' }
   | { do: 'snapshot' }
+  /** Merge and delete what is due, snapshots too. */
+  | { do: 'tidy' }
   | { do: 'close' }
   | { do: 'jump'; milliseconds: number }
-  /** Answers for the next requests to storage; after them everything goes. */
-  | { do: 'answers'; answers: readonly Answer[]; delay: number }
+  /** Answers for the next requests to storage, or for the next ones of upkeep; after them everything goes. */
+  | { do: 'answers'; answers: readonly Answer[]; delay: number; only?: 'upkeep' }
   /** Lets requests on hold go. */
   | { do: 'let-go' }
   | { do: 'kill-in'; steps: number }
@@ -54,6 +58,8 @@ export interface Reply {
   waiting: number
   /** Virtual milliseconds since the process began, and steps on files so far. */
   time: number
+  /** What the wall clock shows, milliseconds since the epoch. */
+  wall: number
   steps: number
   state: string
   error: string | undefined

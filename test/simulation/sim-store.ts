@@ -37,7 +37,10 @@ export const QUIET_NETWORK: Network = {
 }
 
 // What the store does is not a step of its client.
-const { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync, rmSync } = realFs
+const { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } = realFs
+
+/** The folder for what was deleted from a storage. */
+export const graveyard = (folder: string) => `${folder}.gone`
 
 /** Objects in a folder, each in one file with its metadata before it, behind a network that does what it is told. */
 export class SimStore implements ObjectStore {
@@ -117,9 +120,7 @@ export class SimStore implements ObjectStore {
 
   async delete(keys: readonly string[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {
     for (const key of keys) {
-      await this.#request('delete', key, signal, () =>
-        rmSync(join(this.folder, encodeURIComponent(key)), { force: true }),
-      )
+      await this.#request('delete', key, signal, () => this.#bury(encodeURIComponent(key)))
     }
   }
 
@@ -131,6 +132,13 @@ export class SimStore implements ObjectStore {
       .map((name) => decodeURIComponent(name))
       .filter((key) => key.startsWith(prefix) && key > after)
       .sort()
+  }
+
+  /** What is deleted is out of reach, and kept for the oracle. */
+  #bury(file: string): void {
+    if (!existsSync(join(this.folder, file))) return
+    mkdirSync(graveyard(this.folder), { recursive: true })
+    renameSync(join(this.folder, file), join(graveyard(this.folder), file))
   }
 
   #read(key: string): { info: ObjectInfo; bytes: Buffer } | undefined {

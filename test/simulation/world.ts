@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isError } from '../../core/errors.js'
 import { Host } from '../../core/host.js'
 import type { Inventory } from '../../core/inventory.js'
 import { SILENT } from '../../core/log.js'
@@ -12,10 +13,14 @@ import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../../core/object-keys.js'
 import { Remote } from '../../core/remote.js'
 import { planRestore, restorablePoints } from '../../core/restore/plan.js'
 import { readFile } from '../../core/restore/read-file.js'
+import { pointInTime } from '../../core/restore/point-in-time.js'
 import { restore } from '../../core/restore/restore.js'
+import { DEFAULT_SETTINGS } from '../../core/settings.js'
 import { findingText } from '../../core/verify/finding.js'
 import { verify } from '../../core/verify/verify.js'
+import { EPOCH } from './clock.js'
 import { Oracle, Violation } from './oracle.js'
+import { promisedPoints, readLedger } from './promises.js'
 import type { Command, EngineOptions, Reply, Said } from './protocol.js'
 import { QUIET_NETWORK, simStorage } from './sim-store.js'
 import type { Deed, DeedReply } from './writer-child.js'
@@ -118,23 +123,37 @@ class Application {
   }
 }
 
-export type WorldOptions = Omit<EngineOptions, 'path' | 'storage' | 'adopt' | 'clock'>
+export interface WorldOptions extends Omit<EngineOptions, 'path' | 'storages' | 'adopt' | 'clock'> {
+  /** How many storages there are. */
+  storages: number
+}
 
-/** One database, its application, the engine that follows it, the storage, and what is known of all of them. */
+/** One storage, and what is known of it. */
+interface Shelf {
+  readonly folder: string
+  readonly oracle: Oracle
+}
+
+/** Some of what can be chosen from. */
+type Choose<T> = (from: readonly T[]) => readonly T[]
+
+/** One database, its application, the engine that follows it, its storages, and what is known of all of them. */
 export class World {
   readonly path: string
-  readonly storage: string
-  readonly oracle = new Oracle()
+  readonly shelves: readonly Shelf[]
   /** What happened, for people. */
   readonly trace: string[] = []
   /** Requests as they came, for comparing two runs. */
   readonly requests: string[] = []
   /** Whether the state on this machine was harmed so that it may have to be told to adopt. */
   strange = false
-  /** Milliseconds by which the wall clock of the next engine is off. */
-  clock = 0
+  /** Milliseconds that the wall clock has gone since the first engine began, jumps with it; and the most it ever was. */
+  #clock = 0
+  #latest = 0
   kills = 0
   restores = 0
+  /** Promised points that were looked for. */
+  promises = 0
   events = new Map<string, number>()
   last: Reply | undefined
   #engine: EngineProcess | undefined
@@ -149,9 +168,13 @@ export class World {
     options: WorldOptions,
   ) {
     this.path = join(folder, 'app.db')
-    this.storage = join(folder, 'storage')
     this.#options = options
-    mkdirSync(this.storage, { recursive: true })
+    const states: string[] = []
+    this.shelves = Array.from({ length: options.storages }, (_, index) => ({
+      folder: join(folder, `storage${index === 0 ? '' : index}`),
+      oracle: new Oracle(states),
+    }))
+    for (const shelf of this.shelves) mkdirSync(shelf.folder, { recursive: true })
   }
 
   get stateFolder(): string {
@@ -160,6 +183,11 @@ export class World {
 
   get running(): boolean {
     return this.#engine !== undefined
+  }
+
+  /** What is known of the first storage, and of the states in any. */
+  get oracle(): Oracle {
+    return this.shelves[0].oracle
   }
 
   // The application.
@@ -191,7 +219,8 @@ export class World {
   /** Makes an engine, which waits for commands. */
   async start(adopt = false): Promise<void> {
     this.trace.push(`start${adopt ? ' adopting' : ''}`)
-    const options = { ...this.#options, path: this.path, storage: this.storage, adopt, clock: this.clock }
+    const storages = this.shelves.map((shelf) => shelf.folder)
+    const options = { ...this.#options, path: this.path, storages, adopt, clock: this.#clock }
     this.#engine = new EngineProcess(options, (said) => this.#hear(said))
     this.#begun.clear()
     this.#ended.clear()
@@ -214,22 +243,29 @@ export class World {
     const reply = await engine.tell(command)
     if (!reply) {
       this.trace.push(`engine died at ${JSON.stringify(command)}`)
+      if ('milliseconds' in command) this.#passed(this.#clock + command.milliseconds)
       this.kills++
       this.#engine = undefined
       return undefined
     }
     this.last = reply
+    this.#passed(reply.wall - EPOCH)
     if (reply.memory > MEMORY) throw new Violation('bounded', `the engine has ${reply.memory} bytes`)
     for (const { token, error } of reply.ended) {
       this.#ended.set(token, error)
       const begun = this.#begun.get(token)
-      if (begun?.what === 'flush' && !error) this.oracle.promised(begun.state)
+      if (begun?.what === 'flush' && !error) for (const { oracle } of this.shelves) oracle.promised(begun.state)
     }
     return reply
   }
 
+  #passed(clock: number): void {
+    this.#clock = clock
+    this.#latest = Math.max(this.#latest, clock)
+  }
+
   /** Begins something that takes its time; a token to {@link wait} for, or `undefined` if the engine was killed. */
-  async begin(what: 'start' | 'flush' | 'snapshot' | 'close'): Promise<number | undefined> {
+  async begin(what: 'start' | 'flush' | 'snapshot' | 'tidy' | 'close'): Promise<number | undefined> {
     const token = this.#begun.size + 1
     this.#begun.set(token, { what, state: this.oracle.now })
     return (await this.tell({ do: what })) && token
@@ -284,19 +320,22 @@ export class World {
     }
     if (level === 'event') this.events.set(message, (this.events.get(message) ?? 0) + 1)
     else this.trace.push(`  ${level} ${message} ${JSON.stringify(fields)}`)
-    if (message === 'shipped') this.oracle.shipped(Number(fields.txid), String(fields.checksum))
+    if (message !== 'shipped') return
+    const shelf = this.shelves.find(({ folder }) => fields.storage === `sim://${folder}`)
+    if (!shelf) throw new Violation('alive', `shipped to ${String(fields.storage)}, which nobody knows`)
+    shelf.oracle.shipped(Number(fields.txid), String(fields.checksum))
   }
 
   // Storage.
 
-  async remote(): Promise<Remote> {
+  async remote({ folder }: Shelf): Promise<Remote> {
     const host = new Host(SILENT)
     host.use(simStorage(QUIET_NETWORK, this.#options.metadata))
-    return new Remote(await host.store(`sim://${this.storage}`), 'app', host.hooks)
+    return new Remote(await host.store(`sim://${folder}`), 'app', host.hooks)
   }
 
   /** Restores a transaction as a user does, and holds it against what is known. */
-  async restore(remote: Remote, inventory: Inventory, txid: number): Promise<void> {
+  async #restore({ oracle }: Shelf, remote: Remote, inventory: Inventory, txid: number): Promise<void> {
     this.restores++
     const target = join(this.folder, 'restored.db')
     rmSync(target, { force: true })
@@ -304,31 +343,111 @@ export class World {
       const plan = planRestore(inventory, txid, 'app')
       const result = await restore(remote, plan, { target, force: false, integrityCheck: 'quick' })
       const image = createHash('sha256').update(readFileSync(target)).digest('hex')
-      this.oracle.restored(txid, image, result.checksum.toString(16))
-      if (txid === inventory.newest) this.oracle.restoredNewest(txid, image)
+      oracle.restored(txid, image, result.checksum.toString(16))
+      if (txid === inventory.newest) oracle.restoredNewest(txid, image)
     } catch (error) {
       if (error instanceof Violation) throw error
       throw new Violation('durable', `transaction ${txid} cannot be restored: ${(error as Error).message}`)
     }
   }
 
-  /** Restores the newest transaction and some others. */
-  async checkRestores(pick: (points: readonly number[]) => readonly number[]): Promise<void> {
-    const remote = await this.remote()
+  /** Restores the newest transaction and some others, and some moments, from each storage; looks at what was promised. */
+  async checkRestores(pick: Choose<number>, moments: Choose<number> = pick): Promise<void> {
+    for (const shelf of this.shelves) await this.#checkShelf(shelf, pick, moments)
+  }
+
+  async #checkShelf(shelf: Shelf, pick: Choose<number>, moments: Choose<number>): Promise<void> {
+    const remote = await this.remote(shelf)
     const inventory = await remote.inventory()
     if (inventory.size === 0) {
-      if (this.oracle.reported.length > 0) throw new Violation('durable', 'storage is empty')
+      if (shelf.oracle.reported.length > 0) throw new Violation('durable', 'storage is empty')
       return
     }
     const points = restorablePoints(inventory)
     if (points.at(-1) !== inventory.newest) throw new Violation('durable', 'the newest transaction cannot be restored')
-    for (const txid of new Set([...pick(points), inventory.newest])) await this.restore(remote, inventory, txid)
+    for (const txid of new Set([...pick(points), inventory.newest])) {
+      await this.#restore(shelf, remote, inventory, txid)
+    }
+    this.#checkPromised(shelf, inventory, points)
+    await this.#checkMoments(shelf, remote, inventory, points, moments)
   }
 
-  /** Goes through the whole history, one file after the other, and holds each state against what is known. */
+  /** Every point that is promised is there, and what is not there is refused. */
+  #checkPromised({ folder }: Shelf, inventory: Inventory, points: readonly number[]): void {
+    const promised = promisedPoints(readLedger(folder, 'app'), this.#kept, EPOCH + this.#latest)
+    const there = new Set(points)
+    for (let txid = 1; txid <= inventory.newest; txid++) {
+      if (there.has(txid)) continue
+      if (promised.has(txid)) throw new Violation('promised', `transaction ${txid} is promised and cannot be restored`)
+      try {
+        planRestore(inventory, txid, 'app')
+      } catch (error) {
+        if (isError(error, 'E_POINT_UNAVAILABLE')) continue
+        throw error
+      }
+      throw new Violation('promised', `transaction ${txid} is not there, and something is given for it`)
+    }
+    this.promises += promised.size
+  }
+
+  /** What may be let go. Without upkeep nothing may. */
+  get #kept(): Parameters<typeof promisedPoints>[1] {
+    const { upkeep, settings } = this.#options
+    return {
+      compaction: { ...DEFAULT_SETTINGS.compaction, ...settings.compaction },
+      retention: upkeep ? ({ ...DEFAULT_SETTINGS.retention, ...settings.retention } as never) : false,
+    }
+  }
+
+  async #checkMoments(
+    { folder }: Shelf,
+    remote: Remote,
+    inventory: Inventory,
+    points: readonly number[],
+    pick: Choose<number>,
+  ): Promise<void> {
+    const { times, gaps } = readLedger(folder, 'app')
+    const now = EPOCH + this.#clock
+    const at = (txid: number) => times.get(txid) ?? Infinity
+    const known = points.map(at)
+    for (const moment of pick([...known, ...known.map((time) => time - 1), ...known.map((time) => time + 1), now])) {
+      const after = points.find((txid) => at(txid) > moment)
+      const wanted = points.filter((txid) => at(txid) <= moment).at(-1)
+      let found: number | undefined
+      try {
+        found = await pointInTime(remote, inventory, moment, now)
+      } catch (error) {
+        if (!isError(error, 'E_POINT_UNAVAILABLE')) throw error
+      }
+      // Commits that were found by comparing may have been there at any moment since the state before them. A merged
+      // file knows of those in all of it; of those that are between two points, and nowhere else, nobody knows.
+      const unseen = [...gaps].some(
+        ([txid, since]) => txid > (wanted ?? 0) && after !== undefined && txid <= after && moment > since,
+      )
+      const expected = moment > now || unseen ? undefined : wanted
+      if (found !== expected && !(found === wanted && after !== undefined && !gaps.has(after))) {
+        const text = `${new Date(moment).toISOString()} leads to transaction ${found}, and ${expected} is right`
+        throw new Violation('timed', text)
+      }
+    }
+  }
+
+  /** Goes through the whole history of each storage and holds each state against what is known. */
   async checkHistory(): Promise<void> {
-    const remote = await this.remote()
-    const inventory = await remote.inventory()
+    for (const shelf of this.shelves) {
+      const remote = await this.remote(shelf)
+      const inventory = await remote.inventory()
+      if (this.#options.upkeep) {
+        for (const txid of restorablePoints(inventory)) await this.#restore(shelf, remote, inventory, txid)
+      } else await this.#checkEvery(shelf, remote, inventory)
+      shelf.oracle.checkOrder()
+      const { findings } = await verify(remote)
+      if (findings.length > 0) throw new Violation('verified', findings.map(findingText).join('; '))
+    }
+  }
+
+  /** One file after the other: nothing was let go. */
+  async #checkEvery({ oracle }: Shelf, remote: Remote, inventory: Inventory): Promise<void> {
     const base = inventory.level(LEVEL_SNAPSHOT).find(({ maxTxid }) => maxTxid === 1)
     const files = inventory.level(LEVEL_SHIPPED)
     let image = Buffer.alloc(0)
@@ -347,11 +466,8 @@ export class World {
         },
       })
       const sum = createHash('sha256').update(image).digest('hex')
-      this.oracle.restored(stored.maxTxid, sum, formatChecksum(header.post))
+      oracle.restored(stored.maxTxid, sum, formatChecksum(header.post))
     }
-    this.oracle.checkOrder()
-    const { findings } = await verify(remote)
-    if (findings.length > 0) throw new Violation('verified', findings.map(findingText).join('; '))
   }
 
   /** A copy of the database as it lies there: nobody may have it open. */
