@@ -120,6 +120,11 @@ async function start(): Promise<void> {
   await engine.add({ name: 'app', path: options.path, stores, settings })
 }
 
+async function tidy(): Promise<void> {
+  const urls = options.storages.map((folder) => `sim://${folder}`)
+  await Promise.all(urls.map((url) => engine.get('app')?.compact(url, true)))
+}
+
 async function close(): Promise<void> {
   const unshipped = (await engine.close(1000)).at(0)
   await host.stop()
@@ -132,7 +137,7 @@ const DOING: { [K in Command['do']]: (command: Extract<Command, { do: K }>) => P
   start: () => begin(start()),
   flush: () => begin(engine.flush()),
   snapshot: () => begin(engine.get('app')?.snapshot() ?? Promise.resolve()),
-  tidy: () => begin(engine.get('app')?.tidyStorage(true) ?? Promise.resolve()),
+  tidy: () => begin(tidy()),
   close: () => begin(close()),
   advance: ({ milliseconds }) => clock.advance(milliseconds, () => steps.settle()),
   jump: ({ milliseconds }) => clock.jump(milliseconds),

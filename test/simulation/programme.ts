@@ -216,7 +216,10 @@ class Programme {
     }
     if (random.chance(0.2)) await world.tell({ do: 'kill-in', steps: random.within(1, 80) })
     if (random.chance(0.4)) await world.begin('tidy')
-    await this.#pass(random.pick([3000, 12_000, 45_000, 130_000]))
+    // What is over stays for five minutes at least.
+    if (random.chance(0.6)) await world.tell({ do: 'jump', milliseconds: random.pick([60_000, 310_000, 900_000]) })
+    await world.tell({ do: 'poke' })
+    await this.#pass(random.pick([3000, 12_000, 45_000]))
     await this.#checkNow()
   }
 

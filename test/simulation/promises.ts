@@ -32,7 +32,7 @@ export function readLedger(folder: string, name: string): Ledger {
     const key = decodeURIComponent(file)
     const content = realFs.readFileSync(join(path, file))
     const end = content.indexOf(0x0a)
-    const sidecar = /\/walrust\/\d\/[0-9a-f]{16}-([0-9a-f]{16})\.json$/.exec(key)
+    const sidecar = /\/walrust\/[09]\/[0-9a-f]{16}-([0-9a-f]{16})\.json$/.exec(key)
     if (sidecar) {
       noteGap(gaps, Number.parseInt(sidecar[1], 16), content.toString('utf8', end + 1))
       continue
@@ -43,7 +43,8 @@ export function readLedger(folder: string, name: string): Ledger {
     const { timestamp } = JSON.parse(header) as ObjectInfo
     times.set(id.maxTxid, Math.min(timestamp, times.get(id.maxTxid) ?? Infinity))
     if (id.level === 9) snapshots.add(id.maxTxid)
-    noteGap(gaps, id.maxTxid, header)
+    // A merged file speaks for all that it holds.
+    if (id.level === 0 || id.level === 9) noteGap(gaps, id.maxTxid, header)
   }
   return { times, snapshots, gaps }
 }

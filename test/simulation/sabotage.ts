@@ -62,6 +62,39 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
       return undefined
     })
   },
+  /** Files go although their time is not over. */
+  'early-removal': (host) => {
+    host.hooks.retain.tap({ name: 'sabotage', stage: 200 }, (plan) => {
+      const files = plan.inventory.level(0).slice(0, -1)
+      return { ...plan, remove: [...plan.remove, ...files] }
+    })
+  },
+  /** Of the snapshots only the newest stays, whatever the settings say. */
+  'one-snapshot': (host) => {
+    host.hooks.retain.tap({ name: 'sabotage', stage: 200 }, (plan) => ({
+      ...plan,
+      remove: [...plan.remove, ...plan.inventory.level(9).slice(0, -1)],
+    }))
+  },
+  /** Storage notes a time that was not. */
+  'wrong-times': () => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below
+    const real = SimStore.prototype.put
+    SimStore.prototype.put = function (key, body, options) {
+      const { metadata } = options ?? {}
+      const later = metadata && { ...metadata, 'litestream-timestamp': '2026-06-01T00:00:00.000000000Z' }
+      return real.call(this, key, body, { ...options, metadata: later })
+    }
+  },
+  /** The second storage is not written to at all. */
+  'idle-storage': () => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below
+    const real = SimStore.prototype.put
+    SimStore.prototype.put = function (key, body, options) {
+      if (!this.folder.endsWith('1') || key.includes('/0009/')) return real.call(this, key, body, options)
+      return Promise.resolve({ key, size: 0, timestamp: Date.now() })
+    }
+  },
   /** What is recorded of a file is not true of it. */
   'wrong-record': () => {
     // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below

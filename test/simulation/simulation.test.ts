@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { useFolder } from '../helpers/databases.js'
 import type { Check, Violation } from './oracle.js'
 import { runProgramme } from './programme.js'
+import type { WorldOptions } from './world.js'
 
 /** Seeds that found something once: see `seeds.json`. */
 interface Regression {
@@ -25,6 +26,11 @@ describe('worlds from seeds', function () {
     })
   }
 
+  it('one that merges and deletes, in two storages', async () => {
+    const seed = 9100
+    await runProgramme({ seed, folder: folder.path, length: 40, upkeep: true, settings: { storages: 2 } })
+  })
+
   // The same each time: what a world that nobody has seen finds is for the campaign, not for somebody else's hand-in.
   it('one more, or that of WALRUST_SEED', async () => {
     const first = Number(process.env.WALRUST_SEED ?? 9000)
@@ -40,12 +46,31 @@ describe('worlds from seeds', function () {
   })
 })
 
+/** Settings under which nothing that a world does is over for long. */
+function kept(): Partial<WorldOptions> {
+  return {
+    storages: 1,
+    settings: {
+      snapshot: { interval: 3000 },
+      compaction: { afterSnapshot: true, keep: [7 * 86_400_000] },
+      retention: { hourly: 24, daily: 7, weekly: 12, monthly: 12 },
+    },
+  }
+}
+
 describe('a defect that was planted', function () {
   this.timeout(300_000)
   const folder = useFolder()
 
   /** Which check finds which defect, and from which seed on. */
-  const planted: ReadonlyArray<{ defect: string; seed: number; length?: number; checks: readonly Check[] }> = [
+  const planted: ReadonlyArray<{
+    defect: string
+    seed: number
+    length?: number
+    checks: readonly Check[]
+    settings?: Partial<WorldOptions>
+    upkeep?: boolean
+  }> = [
     { defect: 'drop-page', seed: 1, checks: ['durable'] },
     { defect: 'lying-storage', seed: 1, checks: ['durable'] },
     { defect: 'half-transaction', seed: 1, checks: ['durable', 'genuine'] },
@@ -53,18 +78,21 @@ describe('a defect that was planted', function () {
     { defect: 'own-table', seed: 1, checks: ['untouched', 'genuine'] },
     { defect: 'parting-write', seed: 1, length: 6, checks: ['untouched'] },
     { defect: 'wrong-record', seed: 4, length: 20, checks: ['verified'] },
-    { defect: 'greedy-retention', seed: 1, length: 25, checks: ['kept', 'durable'] },
+    { defect: 'greedy-retention', seed: 1, length: 25, checks: ['promised', 'kept', 'durable'] },
+    { defect: 'early-removal', seed: 1, length: 25, checks: ['promised'], upkeep: true, settings: kept() },
+    { defect: 'one-snapshot', seed: 1, length: 25, checks: ['promised'], upkeep: true, settings: kept() },
+    { defect: 'wrong-times', seed: 4, length: 20, checks: ['timed'], settings: { metadata: true } },
+    { defect: 'idle-storage', seed: 1, length: 20, checks: ['durable'], settings: { storages: 2 } },
     { defect: 'deaf-storage', seed: 1, checks: ['alive'] },
     { defect: 'leak', seed: 1, checks: ['bounded'] },
   ]
-  for (const { defect, seed, length = 40, checks } of planted) {
+  for (const { defect, seed, length = 40, checks, settings, upkeep = false } of planted) {
     it(`${defect} is found`, async () => {
       let found: Violation | undefined
       // SQLite's salts are random: a seed that finds it today may need a neighbour tomorrow.
       for (let at = seed; !found && at < seed + 8; at++) {
-        await runProgramme({ seed: at, folder: folder.file(String(at)), length, sabotage: defect }).catch(
-          (error: unknown) => (found = error as Violation),
-        )
+        const options = { seed: at, folder: folder.file(String(at)), length, sabotage: defect, settings, upkeep }
+        await runProgramme(options).catch((error: unknown) => (found = error as Violation))
       }
       assert.ok(found, 'nothing was found')
       assert.ok(

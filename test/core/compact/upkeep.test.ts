@@ -74,6 +74,21 @@ describe('compaction and retention', function () {
     history.close()
   })
 
+  it('leaves what verifies: a database at rest, of which the newest file and the snapshots stay', async () => {
+    const remote = await open()
+    const history = new History(remote, folder.file('a.db'))
+    for (let i = 0; i < 5; i++) await history.commit(START + i * SECOND)
+    await history.snapshot()
+    history.close()
+    now = START + 90 * DAY
+    const upkeep = await upkeepOf(remote)
+    await upkeep.run(true, signal)
+    now += 90 * DAY
+    await upkeep.run(true, signal)
+    assert.deepEqual(restorablePoints(await remote.inventory()).at(-1), history.last?.txid)
+    assert.deepEqual((await verify(remote)).findings, [])
+  })
+
   it('says when there is something to do, and not that there is when there is nothing', async () => {
     const remote = await open()
     const history = new History(remote, folder.file('a.db'))
