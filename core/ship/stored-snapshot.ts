@@ -59,7 +59,7 @@ export async function storeFromStorage(
     }
     const facts = (): FileFacts => ({
       ...{ timestamp: point.timestamp, sha256: hashed.sha256 || undefined, pre: 0n, post: point.checksum },
-      ...{ prev: undefined, codecs, gapStart: undefined },
+      ...{ prev: undefined, codecs, gapStart: point.gapStart },
     })
     return await uploader.put({
       ...{ database, facts, size: undefined, timestamp: point.timestamp, signal },

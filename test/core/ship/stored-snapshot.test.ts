@@ -31,7 +31,7 @@ describe('a snapshot of what storage holds', function () {
         uploader: { put: (put) => remote.put(put) },
       },
       planRestore(await remote.inventory(), txid, 'app').files,
-      { txid, timestamp: point.time, checksum: point.checksum ^ wrong },
+      { txid, timestamp: point.time, checksum: point.checksum ^ wrong, gapStart: undefined },
     )
     return { remote, history, stored }
   }
