@@ -71,7 +71,7 @@ function checkGaps(files: readonly StoredFile[], findings: Findings): void {
   const rest = files.filter(({ minTxid }) => minTxid > 1)
   for (const file of rest.sort((a, b) => a.minTxid - b.minTxid || a.maxTxid - b.maxTxid)) {
     // Where retention left only snapshots, the files behind one of them stand on that.
-    while (next < bases.length && bases[next] < file.maxTxid) reached = Math.max(reached, bases[next++])
+    while (next < bases.length && bases[next] <= file.maxTxid) reached = Math.max(reached, bases[next++])
     if (file.minTxid > reached + 1)
       findings.add('gap', `nothing holds transactions ${reached + 1} to ${file.minTxid - 1}`, { file: file.key })
     reached = Math.max(reached, file.maxTxid)

@@ -121,8 +121,8 @@ async function start(): Promise<void> {
 }
 
 async function tidy(): Promise<void> {
-  const urls = options.storages.map((folder) => `sim://${folder}`)
-  await Promise.all(urls.map((url) => engine.get('app')?.compact(url, true)))
+  const database = engine.get('app')
+  if (database) await Promise.all(options.storages.map((folder) => database.compact(`sim://${folder}`, true)))
 }
 
 async function close(): Promise<void> {

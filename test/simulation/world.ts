@@ -415,7 +415,7 @@ export class World {
       const wanted = points.filter((txid) => at(txid) <= moment).at(-1)
       let found: number | undefined
       try {
-        found = await pointInTime(remote, inventory, moment, now)
+        found = await pointInTime(remote, inventory, moment, { now })
       } catch (error) {
         if (!isError(error, 'E_POINT_UNAVAILABLE')) throw error
       }
