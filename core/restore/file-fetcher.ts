@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { StoredFile } from '../inventory.js'
 import type { ObjectBody } from '../object-store.js'
 import { WalrustError } from '../errors.js'
@@ -58,6 +59,8 @@ export class FileFetcher {
     this.#onBytes = onBytes
     this.#parts = partsOf(files)
     this.#signal = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal
+    // One listener for each request under way, and there may be many.
+    setMaxListeners(0, this.#signal)
     this.#fill()
   }
 

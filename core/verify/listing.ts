@@ -63,15 +63,17 @@ function checkShipped(files: readonly StoredFile[], findings: Findings): void {
 
 /** Transactions that nothing holds, behind the first file that everything could be restored from. */
 function checkGaps(files: readonly StoredFile[], findings: Findings): void {
-  const bases = files.filter(({ minTxid }) => minTxid === 1).map(({ maxTxid }) => maxTxid)
+  const bases = files.filter(({ minTxid }) => minTxid === 1).sort((a, b) => a.maxTxid - b.maxTxid)
   if (bases.length === 0) return
-  bases.sort((a, b) => a - b)
   let reached = 0
   let next = 0
   const rest = files.filter(({ minTxid }) => minTxid > 1)
   for (const file of rest.sort((a, b) => a.minTxid - b.minTxid || a.maxTxid - b.maxTxid)) {
-    // Where retention left only snapshots, the files behind one of them stand on that.
-    while (next < bases.length && bases[next] <= file.maxTxid) reached = Math.max(reached, bases[next++])
+    // Where retention left only snapshots, the files behind one of them stand on that. The newest file may end where its
+    // own snapshot does: behind another snapshot, and none that would lead from there to it.
+    const alone = next === 0 || (bases[next - 1].level === LEVEL_SNAPSHOT && reached === bases[next - 1].maxTxid)
+    while (next < bases.length && bases[next].maxTxid < file.maxTxid + Number(alone))
+      reached = Math.max(reached, bases[next++].maxTxid)
     if (file.minTxid > reached + 1)
       findings.add('gap', `nothing holds transactions ${reached + 1} to ${file.minTxid - 1}`, { file: file.key })
     reached = Math.max(reached, file.maxTxid)

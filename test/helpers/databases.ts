@@ -4,13 +4,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseChecksum, formatChecksum, lockPage, pageChecksum } from '../../core/ltx/index.js'
 
-/** A folder for one test, removed after it. Call inside `describe`. */
+/**
+ * A folder for one test. Call inside `describe`. Removed when the next test begins: by then whatever ends the processes
+ * of this one has run, wherever it stands.
+ */
 export function useFolder(): { readonly path: string; file: (name: string) => string } {
   let path = ''
+  const remove = () => {
+    if (path !== '') rmSync(path, { recursive: true, force: true })
+  }
   beforeEach(() => {
+    remove()
     path = mkdtempSync(join(tmpdir(), 'walrust-test-'))
   })
-  afterEach(() => rmSync(path, { recursive: true, force: true }))
+  after(remove)
   return {
     get path() {
       return path
