@@ -71,9 +71,9 @@ function checkGaps(files: readonly StoredFile[], findings: Findings): void {
   for (const file of rest.sort((a, b) => a.minTxid - b.minTxid || a.maxTxid - b.maxTxid)) {
     // Where retention left only snapshots, the files behind one of them stand on that. The newest file may end where its
     // own snapshot does: behind another snapshot, and none that would lead from there to it.
+    while (next < bases.length && bases[next].maxTxid < file.maxTxid) reached = Math.max(reached, bases[next++].maxTxid)
     const alone = next === 0 || (bases[next - 1].level === LEVEL_SNAPSHOT && reached === bases[next - 1].maxTxid)
-    while (next < bases.length && bases[next].maxTxid < file.maxTxid + Number(alone))
-      reached = Math.max(reached, bases[next++].maxTxid)
+    if (alone && next < bases.length && bases[next].maxTxid === file.maxTxid) reached = bases[next++].maxTxid
     if (file.minTxid > reached + 1)
       findings.add('gap', `nothing holds transactions ${reached + 1} to ${file.minTxid - 1}`, { file: file.key })
     reached = Math.max(reached, file.maxTxid)
