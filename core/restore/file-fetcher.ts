@@ -5,9 +5,9 @@ import { WalrustError } from '../errors.js'
 import type { Remote } from '../remote.js'
 
 /** Bytes that one request brings at most: enough that its start does not count, and that several fit into memory. */
-const PART = 4 * 1024 * 1024
+const PART = 2 * 1024 * 1024
 /** Bytes that may be under way or wait to be read, whatever the number of requests. */
-const MOST_BYTES = 48 * 1024 * 1024
+const MOST_BYTES = 20 * 1024 * 1024
 /** Small files that may be under way or wait to be read. */
 const MOST_PARTS = 256
 /** Bytes handed on in one piece: what reads them copies them. */
