@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { AuditorOptions, AuditorReport } from '../helpers/auditor.js'
@@ -201,12 +201,19 @@ function summary(said: string, lags: readonly number[]): string {
 
 const filesIn = (path: string) => (existsSync(path) ? readdirSync(path).filter((name) => name.endsWith('.ltx')) : [])
 
-/** What retention does: files of level 0 that the newest snapshot holds go, apart from the newest file. */
+/** Milliseconds after which a file has been merged, if the watch is to merge anything at all. */
+const MERGED_AFTER = 4000
+
+/**
+ * What retention does: files of level 0 that the newest snapshot holds go, apart from the newest file. Not before they
+ * can have been merged: merged files are to lie in the way of the replica, too.
+ */
 function retain(root: string): number {
   const end = (name: string) => Number.parseInt(name.slice(17, 33), 16)
   const snapshot = Math.max(...readdirSync(`${root}/9`).map(end))
   const files = readdirSync(`${root}/0`).filter((name) => name.endsWith('.ltx'))
-  const old = files.sort().slice(0, -1).filter((name) => end(name) <= snapshot) // prettier-ignore
+  const age = (name: string) => Date.now() - statSync(`${root}/0/${name}`).mtimeMs
+  const old = files.sort().slice(0, -1).filter((name) => end(name) <= snapshot && age(name) > MERGED_AFTER) // prettier-ignore
   for (const name of old) rmSync(`${root}/0/${name}`)
   return old.length
 }
