@@ -6,6 +6,7 @@ export default tseslint.config(
     ignores: [
       'dist/',
       'node_modules/',
+      '.tmp/',
       'core/kernel/kernel-bytes.ts',
       'core/config/generated/validate.ts',
       'plugins/generated/',

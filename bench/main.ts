@@ -1,4 +1,4 @@
-/** `npm run bench [-- CASE… --runs N --quick --no-peers --storage file|s3 --json FILE]`: measures what bench/README.md describes. */
+/** `npm run bench [-- CASE… --runs N --quick --no-peers --storage file|s3 --minutes N --json FILE]`: measures what bench/README.md describes. */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,7 @@ const { values, positionals } = parseArgs({
     'no-peers': { type: 'boolean', default: false },
     json: { type: 'string' },
     storage: { type: 'string' },
+    minutes: { type: 'string' },
     folder: { type: 'string', default: tmpdir() },
   },
 })
@@ -41,6 +42,7 @@ const bench: Bench = {
   },
   runs: Number(values.runs),
   quick: values.quick,
+  minutes: values.minutes === undefined ? undefined : Number(values.minutes),
   storage: values.storage === 'file' || values.storage === 's3' ? values.storage : undefined,
   peers: !values['no-peers'],
   machine: facts,

@@ -6,7 +6,10 @@ import type { Plugin } from '../core/plugin.js'
  * The plugins and presets that come with walrust, each loaded when it is wanted. Add one by a line; the schema of its
  * options is `schemas/plugins/NAME.json`.
  */
-export const BUILT_IN: BuiltIn = {
+export const BUILT_IN: BuiltIn & {
+  /** What `init` writes about storage, by the full name of the preset. */
+  readonly starts: Readonly<Record<string, () => Promise<readonly string[]>>>
+} = {
   plugins: {
     'walrust:heartbeat': async () => (await import('../plugins/heartbeat/index.js')).heartbeat,
     'walrust:metrics': async () => (await import('../plugins/metrics/index.js')).metrics,
@@ -29,6 +32,13 @@ export const BUILT_IN: BuiltIn = {
     'walrust:observed': async () => (await import('../presets/observed.js')).default,
   },
 
+  starts: {
+    'walrust:local': async () => (await import('../presets/local.js')).start,
+    'walrust:s3': async () => (await import('../presets/s3.js')).start,
+    'walrust:tigris': async () => (await import('../presets/tigris.js')).start,
+    'walrust:gcs': async () => (await import('../presets/gcs.js')).start,
+  },
+
   storages: {
     file: 'walrust:storage-file',
     gs: 'walrust:storage-gcs',
@@ -47,7 +57,9 @@ export const BUILT_IN: BuiltIn = {
   storageUrl(text, folder) {
     if (/^file:(?!\/)/i.test(text)) return folder === process.cwd() ? text : `file:${resolve(folder, text.slice(5))}`
     if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return text
-    if (/^[./~]/.test(text)) return folder === process.cwd() ? `file:${text}` : `file:${resolve(folder, text)}`
+    // Only a shell knows what that is: the storage says so.
+    if (text.startsWith('~')) return `file:${text}`
+    if (/^[./]/.test(text)) return folder === process.cwd() ? `file:${text}` : `file:${resolve(folder, text)}`
     // The Rust tool's way to name a bucket.
     return `s3://${text}`
   },

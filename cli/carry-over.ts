@@ -1,6 +1,7 @@
 import { basename, dirname } from 'node:path'
 import { setPath } from '../core/config/environment.js'
 import { isRecord } from '../core/config/layer.js'
+import { MASK } from '../core/redact.js'
 
 /** A configuration made of another tool's, and what of it has no equal here. */
 export interface CarriedOver {
@@ -139,9 +140,11 @@ function* flatten(tree: Record<string, unknown>, prefix = ''): Generator<[string
   }
 }
 
+const SECRET = /key|secret|token|password|identit/i
+
 /** What could not be carried over, without repeating what may be a secret. */
 function secretFree(path: string, value: unknown): string {
-  if (/key|secret|token|password/i.test(path))
-    return `${path} (a secret: give it by AWS_* variables or { env: 'NAME' })`
-  return `${path}: ${JSON.stringify(value)}`
+  if (SECRET.test(path)) return `${path} (a secret: give it by the variables of the service, or by { env: 'NAME' })`
+  // Where a key is misspelt, whole lists with everything in them are not known.
+  return `${path}: ${JSON.stringify(value, (key, inner: unknown) => (SECRET.test(key) ? MASK : inner))}`
 }

@@ -6,6 +6,7 @@ import type { ObjectStore } from '../core/object-store.js'
 import { redact } from '../core/redact.js'
 import { storagePlugin } from './built-in.js'
 import { configure } from './config.js'
+import type { Outputs } from './generated/outputs.js'
 import { stderrLog } from './log.js'
 
 /** Options that every command has. */
@@ -52,8 +53,23 @@ export function sayDefault({ log, loaded }: Context): void {
   if (loaded?.storage.origin === 'default') log.info('no storage was given', { using: loaded.storage.value[0].url })
 }
 
-/** Writes a result: as JSON, or as the text that people read. */
-export function print(context: Pick<Context, 'json'>, value: unknown, text: () => string): void {
+/** A result of that type, whose parts need not be writable. */
+type Result<T> =
+  T extends ReadonlyArray<infer Item>
+    ? ReadonlyArray<Result<Item>>
+    : T extends object
+      ? { readonly [Key in keyof T]: Result<T[Key]> }
+      : T
+
+/**
+ * Writes a result: as JSON, or as the text that people read. `schemas/output/` says what the JSON of each command looks
+ * like; the command that calls this names the type that is made of it.
+ */
+export function print<T extends Outputs[keyof Outputs] = never>(
+  context: Pick<Context, 'json'>,
+  value: NoInfer<Result<T>>,
+  text: () => string,
+): void {
   const out = redact(context.json ? JSON.stringify(value, bigintAsHex, 2) : text())
   process.stdout.write(out.endsWith('\n') ? out : `${out}\n`)
 }

@@ -12,12 +12,14 @@ import { formatChecksum } from '../core/ltx/checksum.js'
 import type { ObjectStore } from '../core/object-store.js'
 import { Remote } from '../core/remote.js'
 import { Replica } from '../core/replica/replica.js'
+import { listRemotes } from '../core/restore/newest-remote.js'
 import { restoreMissing } from '../core/restore/restore-missing.js'
-import { restorePoint } from '../core/restore/restore-point.js'
+import { restoreFromFirst } from '../core/restore/restore-point.js'
 import { type BackupHistory, type BackupSummary, historyOf, summarizeAll } from '../core/restore/summary.js'
 import { verify, type VerifyResult } from '../core/verify/verify.js'
 import { splitDatabaseUrl } from '../core/storage-url.js'
 import { BUILT_IN } from './built-in.js'
+import { rememberRestore } from './remember-restore.js'
 
 /** Milliseconds between two messages about how far something is. */
 const PROGRESS_EVERY = 100
@@ -75,10 +77,9 @@ export async function ensureRestored(backups: Backups, path: string): Promise<'r
   if (!database) {
     throw new WalrustError('E_CONFIG', `${file} is not among the databases of the configuration`, { database: file })
   }
-  const stores: ObjectStore[] = []
-  for (const { url, options } of database.place.storages) stores.push(await host.store(url, options))
+  const stores = await host.storesOf(database.place.storages)
   const { name, place } = database
-  const parts = { name, path: file, settings: place.settings, stores, hooks: host.hooks, signal }
+  const parts = { name, path: file, settings: place.settings, stores, hooks: host.hooks, log: backups.log, signal }
   const done = await restoreMissing(parts)
   return typeof done === 'string' ? done : 'restored'
 }
@@ -88,8 +89,8 @@ export async function restoreBackup(
   source: string,
   wanted: RestoreWanted,
 ): Promise<RestoredDatabase> {
-  const { signal, onProgress } = backups
-  const { remote, name, path } = await openRemote(backups, source, wanted.storage)
+  const { host, signal, onProgress, log } = backups
+  const { name, path, storages } = await findStored(backups, source, wanted.storage)
   const target = wanted.output ?? path
   if (target === undefined) {
     throw new WalrustError('E_USAGE', `tell where ${name} goes: no configuration says so`, {
@@ -97,10 +98,15 @@ export async function restoreBackup(
       hint: 'Give `output`.',
     })
   }
-  const inventory = await remote.inventory(signal)
   const { force, integrityCheck } = wanted
   const progress = throttled(onProgress)
-  const result = await restorePoint(remote, inventory, wanted, { target, force, integrityCheck, signal, progress })
+  // Transactions are counted in each storage by itself: a number means the first one.
+  const asked = wanted.txid === undefined ? storages : storages.slice(0, 1)
+  const listed = await listRemotes(await host.storesOf(asked), name, host.hooks, signal)
+  const options = { target, force, integrityCheck, signal, progress }
+  const { remote, result } = await restoreFromFirst(listed, wanted, options, log)
+  const stores = await host.storesOf(storages)
+  await rememberRestore(backups, { name, file: resolve(backups.folder, target), checksum: result.checksum, stores })
   return {
     database: name,
     storage: remote.store.url,

@@ -18,11 +18,13 @@ import type {
   ToEngine,
 } from '../core/library/protocol.js'
 import type { Log, LogFields, LogLevel } from '../core/log.js'
+import { redact } from '../core/redact.js'
 import type { Replica } from '../core/replica/replica.js'
-import { Service } from '../core/service.js'
+import { Service } from '../core/service/service.js'
 import { BUILT_IN, storagePlugin } from './built-in.js'
 import type { Backups } from './engine-backups.js'
 import type { EngineMetrics } from './engine-metrics.js'
+import { type ProofLoad, validateApart } from './validate.js'
 
 // As in main.ts.
 setFlagsFromString('--semi-space-growth-factor=1')
@@ -50,8 +52,11 @@ function say(message: FromEngine): void {
 
 const at =
   (level: LogLevel) =>
-  (message: string, fields: LogFields = {}) =>
-    say({ log: { level, message, fields } })
+  (message: string, fields: LogFields = {}) => {
+    const mask = (value: unknown) => (typeof value === 'string' ? redact(value) : value)
+    const masked = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, mask(value)]))
+    say({ log: { level, message: redact(message), fields: masked } })
+  }
 const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 
 async function load({ config, folder, added }: EngineSetup): Promise<LoadedConfig> {
@@ -63,6 +68,11 @@ async function load({ config, folder, added }: EngineSetup): Promise<LoadedConfi
   }
   const given = typeof config === 'string' ? { file: resolve(folder, config) } : { config }
   return await loadConfig({ builtIn: BUILT_IN, cwd: folder, env: process.env, more: added, ...given })
+}
+
+/** How another process comes to the same plugins. */
+function proofLoad({ config, folder }: EngineSetup): ProofLoad {
+  return { cwd: resolve(folder), ...(typeof config === 'string' ? { file: resolve(folder, config) } : { config }) }
 }
 
 function hostOf(loaded: LoadedConfig): Host {
@@ -99,7 +109,8 @@ const calls: Calls = {
       signal.throwIfAborted()
       const host = hostOf(loaded)
       if (metrics) host.use(metrics.plugin)
-      const service = new Service({ config, host, log, released: setup.released })
+      const validate = validateApart(proofLoad(setup))
+      const service = new Service({ config, host, log, validate, released: setup.released })
       try {
         await service.start({ empty: setup.again || config.databases.length === 0, patient: setup.again })
         running = { setup, service, metrics }

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { messageOf, WalrustError } from '../core/errors.js'
-import type { Service } from '../core/service.js'
+import type { Service } from '../core/service/service.js'
+import { timerDelay } from '../core/timers.js'
 import type { StopSignals } from './signals.js'
 
 /** An application that runs as our child and has our terminal. */
@@ -59,7 +60,7 @@ export async function runWith(
   const pass = (signal: NodeJS.Signals) => {
     // What is typed at a terminal has reached the application already, and many take a second one for impatience.
     if (signal !== 'SIGINT' || !process.stdin.isTTY) application.signal(signal)
-    if (signals.stop.aborted) killing ??= setTimeout(() => application.signal('SIGKILL'), timeout)
+    if (signals.stop.aborted) killing ??= setTimeout(() => application.signal('SIGKILL'), timerDelay(timeout))
   }
   signals.passTo(pass, () => application.signal('SIGKILL'))
   const ended = new AbortController()

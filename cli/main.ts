@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError } from 'commander'
-import { EXIT, messageOf, WalrustError } from '../core/errors.js'
+import { ERRORS, EXIT, messageOf, WalrustError } from '../core/errors.js'
 import { redact } from '../core/redact.js'
 import { VERSION } from '../core/version.js'
 import { addFlags } from './flags.js'
+import type { ErrorOutput } from './generated/outputs.js'
 
 // New objects get a megabyte and are collected when it is full, instead of getting ever more room while there is work:
 // measured, seven megabytes less in a process that runs for months.
@@ -57,19 +58,27 @@ try {
 
 /** Says what went wrong and what to do about it. Returns the exit code. */
 function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT.ok
+    // What was wrong with the command line has been said; not to those who read JSON.
+    printError({ code: 'E_USAGE', message: error.message.replace(/^error: /, ''), hint: ERRORS.E_USAGE.hint })
+    return EXIT.usage
+  }
   if (error instanceof WalrustError) {
-    const { code, hint, database, storage, plugin, hook } = error
-    if (program.opts<{ json?: boolean }>().json) {
-      const { message, findings } = error as WalrustError & { findings?: unknown }
-      const details = { code, message, hint, database, storage, plugin, hook, findings }
-      process.stdout.write(redact(`${JSON.stringify({ error: details }, null, 2)}\n`))
-    }
-    process.stderr.write(redact(`walrust: ${error.message}\n         ${hint}\n`))
+    const { code, message, hint, database, storage, plugin, hook } = error
+    const { findings } = error as WalrustError & { findings?: ErrorOutput['error']['findings'] }
+    printError({ code, message, hint, database, storage, plugin, hook, findings })
+    process.stderr.write(redact(`walrust: ${message}\n         ${hint}\n`))
     return error.exitCode
   }
+  printError({ code: 'E_INTERNAL', message: messageOf(error), hint: ERRORS.E_INTERNAL.hint })
   process.stderr.write(
     redact(`walrust: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`),
   )
   return EXIT.other
+}
+
+function printError(error: ErrorOutput['error']): void {
+  if (!program.opts<{ json?: boolean }>().json) return
+  process.stdout.write(redact(`${JSON.stringify({ error }, null, 2)}\n`))
 }

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { askRunning } from '../core/control/client.js'
 import { isError } from '../core/errors.js'
-import { stateFolder } from '../core/replicator.js'
+import { stateFolder } from '../core/state-folder.js'
 
 export interface RunningRequest {
   command: string

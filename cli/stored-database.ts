@@ -6,6 +6,7 @@ import type { ObjectStore } from '../core/object-store.js'
 import { splitDatabaseUrl } from '../core/storage-url.js'
 import { configure } from './config.js'
 import { type Context, createContext, sayDefault } from './context.js'
+import type { DatabaseSettings } from '../core/settings.js'
 import type { Command } from 'commander'
 
 /** A database by its name in storage. */
@@ -14,6 +15,8 @@ export interface StoredDatabase {
   /** Where it lies on this machine, if the configuration says so. */
   readonly path: string | undefined
   readonly storages: readonly StorageSource[]
+  /** How it is treated, if the configuration says so. */
+  readonly settings: DatabaseSettings | undefined
 }
 
 /** Everything that a command about one stored database, or all of them, starts from. */
@@ -41,7 +44,8 @@ export async function findStored(
   const context = createContext(command, loaded)
   const name = split?.name ?? nameOrUrl
   const found = (await discover(loaded.resolved.databases)).find((database) => database.name === name)
-  const database = found ? asStored(found) : { name, path: undefined, storages: loaded.storage.value }
+  const unknown = { name, path: undefined, storages: loaded.storage.value, settings: undefined }
+  const database = found ? asStored(found) : unknown
   if (database.storages === loaded.storage.value) sayDefault(context)
   return { context, database }
 }
@@ -68,11 +72,9 @@ export async function patternsOf(loaded: LoadedConfig): Promise<string[]> {
 
 /** Opens the storages of a database. */
 export async function openStores({ host }: Context, { storages }: StoredDatabase): Promise<ObjectStore[]> {
-  const stores: ObjectStore[] = []
-  for (const { url, options } of storages) stores.push(await host.store(url, options))
-  return stores
+  return await host.storesOf(storages)
 }
 
 function asStored({ name, path, place }: FoundDatabase<DatabaseSource>): StoredDatabase {
-  return { name, path, storages: place.storages }
+  return { name, path, storages: place.storages, settings: place.settings }
 }

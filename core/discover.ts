@@ -34,20 +34,23 @@ const OUR_FOLDERS = ['**/.*-walrust/**', '**/node_modules/**', '**/.git/**']
  * pattern, without extension: `tenants/…/app.db` finds `42/app`.
  *
  * @param ignored folders not to look into, such as the one where backups lie
+ * @param known what was found the last time, by path, with the file that is there: not looked at again, and brought up
+ * to date, for those who ask every few seconds
  */
 export async function discover<Place extends DatabasePlace>(
   places: readonly Place[],
   ignored: readonly string[] = [],
+  known = new Map<string, string>(),
 ): Promise<Array<FoundDatabase<Place>>> {
   const all: Array<FoundDatabase<Place>> = []
   for (const place of places) {
     const { path: source } = place
     const many = isPattern(source) || isFolder(source)
-    const found = many ? await find(source, ignored) : [{ path: resolve(source), below: basename(source) }]
+    const found = many ? await find(source, ignored, known) : [{ path: resolve(source), below: basename(source) }]
     for (const { path, below } of found) all.push({ name: nameFrom(place.name, path, below), path, found: many, place })
   }
   for (const { name } of all) checkName(name)
-  return unique(all)
+  return unique(all, known)
 }
 
 /**
@@ -70,7 +73,11 @@ function isPattern(source: string): boolean {
 }
 
 /** Databases that a folder or pattern stands for, and where they are below its fixed part. */
-async function find(source: string, ignored: readonly string[]): Promise<Array<{ path: string; below: string }>> {
+async function find(
+  source: string,
+  ignored: readonly string[],
+  known: ReadonlyMap<string, string>,
+): Promise<Array<{ path: string; below: string }>> {
   // Loaded only for those who use patterns: it stays in memory for as long as the process runs.
   const { escapePath, glob } = await import('tinyglobby')
   const folder = isFolder(source)
@@ -82,9 +89,10 @@ async function find(source: string, ignored: readonly string[]): Promise<Array<{
   const ignore = [...OUR_FOLDERS, ...skipped.map((path) => `${escapePath(path)}/**`)]
   const names = await glob(pattern, { cwd: root, dot: false, onlyFiles: true, ignore })
   return names
-    .filter((name) => !NOT_DATABASES.test(name) && looksLikeDatabase(join(root, name)))
+    .filter((name) => !NOT_DATABASES.test(name))
     .sort()
     .map((below) => ({ path: join(root, below), below }))
+    .filter(({ path }) => known.has(path) || looksLikeDatabase(path))
 }
 
 /** The folders of a pattern before the first part with a wildcard in it. */
@@ -99,13 +107,21 @@ function isFolder(path: string): boolean {
 }
 
 /** One file once, however many ways lead to it; one named by itself keeps that name. */
-function unique<Place extends DatabasePlace>(all: ReadonlyArray<FoundDatabase<Place>>): Array<FoundDatabase<Place>> {
+function unique<Place extends DatabasePlace>(
+  all: ReadonlyArray<FoundDatabase<Place>>,
+  known: Map<string, string>,
+): Array<FoundDatabase<Place>> {
   const byFile = new Map<string, FoundDatabase<Place>>()
+  const files = new Map<string, string>()
   for (const database of all) {
-    const key = identity(database.path)
-    const known = byFile.get(key)
-    if (!known || (known.found && !database.found)) byFile.set(key, database)
+    const key = known.get(database.path) ?? identity(database.path)
+    // One that was named may not be there yet.
+    if (database.found) files.set(database.path, key)
+    const other = byFile.get(key)
+    if (!other || (other.found && !database.found)) byFile.set(key, database)
   }
+  known.clear()
+  for (const [path, file] of files) known.set(path, file)
   return [...byFile.values()]
 }
 

@@ -1,27 +1,36 @@
 import { isError, messageOf, WalrustError } from './errors.js'
 import type { EventName, WalrustEvent } from './events.js'
 import type { Host } from './host.js'
+import type { DatabaseInfo } from './hooks.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
 import { redact, redactValue } from './redact.js'
-import { Replicator } from './replicator.js'
+import { Replicator } from './replicator/replicator.js'
 import type { DatabaseSettings } from './settings.js'
-import type { EngineStatus } from './status.js'
+import { type EngineStatus, maskedStatus } from './status.js'
 import { StorageLink } from './storage/link.js'
+import { timerDelay } from './timers.js'
 import { VERSION } from './version.js'
 import { CheckpointPool } from './wal/checkpoint-pool.js'
 
-/** How often databases at rest are looked at even if no file event came, in milliseconds. */
+/** How often the files of databases at rest are looked at even if no event came, in milliseconds. */
 const SAFETY_POLL = 10_000
+/** One in so many of these looks is at all of them; the others are at those whose files were written. */
+const THOROUGH_POLL = 30
 
 /** Milliseconds: `health.maxLag` if nobody says otherwise. */
 const DEFAULT_MAX_LAG = 5 * 60_000
+
+/** Milliseconds: `lease.ttl` if nobody says otherwise. */
+const DEFAULT_LEASE_TTL = 20_000
 
 export interface EngineOptions {
   host: Host
   log: Log
   /** Uploads to one storage at a time, over all databases. */
   uploadConcurrency: number
+  /** Milliseconds after which somebody else may take over from a process that shows no sign of life. */
+  leaseTtl?: number
   /** Told when a database halts: nothing more is shipped of it. */
   onHalt?: () => void
   /** Milliseconds that a commit may wait before its database counts as unhealthy. */
@@ -43,6 +52,7 @@ export class Engine {
   readonly #checkpoints = new CheckpointPool()
   readonly #startedAt = Date.now()
   #poll: NodeJS.Timeout | undefined
+  #polls = 0
   /** Events being delivered. */
   readonly #delivering = new Set<Promise<unknown>>()
 
@@ -90,11 +100,17 @@ export class Engine {
     const unshipped = timeout === undefined ? [] : await drain([replicator], timeout)
     this.#replicators.delete(name)
     await replicator.close()
+    await replicator.release(true)
     return unshipped
   }
 
   get(name: string): Replicator | undefined {
     return this.#replicators.get(name)
+  }
+
+  /** Databases whose file cannot be followed just now. */
+  get unavailable(): DatabaseInfo[] {
+    return [...this.#replicators.values()].filter(({ isUnavailable }) => isUnavailable).map(({ database }) => database)
   }
 
   get names(): string[] {
@@ -106,7 +122,7 @@ export class Engine {
     return {
       startedAt: this.#startedAt,
       maxLag: this.#options.maxLag ?? DEFAULT_MAX_LAG,
-      databases: [...this.#replicators.values()].map(({ status }) => status),
+      databases: [...this.#replicators.values()].map(({ status }) => maskedStatus(status)),
     }
   }
 
@@ -133,6 +149,9 @@ export class Engine {
     const unshipped = await drain(all, timeout)
     await Promise.all(all.map((replicator) => replicator.close()))
     this.#replicators.clear()
+    await Promise.all(all.map((replicator) => replicator.release(false)))
+    await Promise.all([...this.#links.values()].map((link) => link.close()))
+    this.#links.clear()
     await this.#checkpoints.close()
     await Promise.all(this.#delivering)
     return unshipped
@@ -159,15 +178,16 @@ export class Engine {
 
   /** What the databases share about a storage. The first one that names it says how patient to be with it. */
   #link(store: ObjectStore, { resilience }: DatabaseSettings): StorageLink {
-    const { uploadConcurrency } = this.#options
+    const { uploadConcurrency, leaseTtl = DEFAULT_LEASE_TTL } = this.#options
     const { circuitBreaker } = resilience
-    const link = this.#links.get(store) ?? new StorageLink(store, { uploadConcurrency, circuitBreaker })
+    const link = this.#links.get(store) ?? new StorageLink(store, { uploadConcurrency, circuitBreaker, leaseTtl })
     this.#links.set(store, link)
     return link
   }
 
   #pollAll(): void {
-    for (const replicator of this.#replicators.values()) replicator.poke()
+    const thorough = ++this.#polls % THOROUGH_POLL === 0
+    for (const replicator of this.#replicators.values()) if (replicator.isTouched || thorough) replicator.poke()
   }
 }
 
@@ -175,13 +195,15 @@ export class Engine {
 async function drain(replicators: readonly Replicator[], timeout: number): Promise<WalrustError[]> {
   const unshipped: WalrustError[] = []
   const late = new AbortController()
-  const timer = setTimeout(() => late.abort(), timeout)
+  const timer = setTimeout(() => late.abort(), timerDelay(timeout))
   const drainOne = async (replicator: Replicator) => {
     const { name } = replicator.database
     try {
       await replicator.flush({ signal: late.signal })
     } catch (error) {
-      const message = late.signal.aborted ? `commits of ${name} are not in storage yet` : `${name}: ${messageOf(error)}`
+      const why = replicator.status.storages.find((storage) => storage.error !== undefined)?.error
+      const unfinished = `commits of ${name} are not in storage yet${why === undefined ? '' : `: ${why}`}`
+      const message = late.signal.aborted ? unfinished : `${name}: ${messageOf(error)}`
       if (replicator.halted) unshipped.push(replicator.halted)
       else if (isError(error, 'E_UNSHIPPED')) unshipped.push(error)
       else unshipped.push(new WalrustError('E_UNSHIPPED', message, { database: name, cause: error }))

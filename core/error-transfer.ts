@@ -1,6 +1,7 @@
+import { redact } from './redact.js'
 import { type ErrorCode, ERRORS, messageOf, systemCode, WalrustError } from './errors.js'
 
-/** An error as plain values, for another process. */
+/** An error as plain values, for another process, without secrets. */
 export interface PackedError {
   code?: string
   name: string
@@ -21,13 +22,13 @@ export function packError(error: unknown, depth = 0): PackedError {
   const cause = error instanceof Error && error.cause !== undefined && depth < DEEPEST ? error.cause : undefined
   const packed: PackedError = {
     name: error instanceof Error ? error.name : 'Error',
-    message: messageOf(error),
+    message: redact(messageOf(error)),
     ...(systemCode(error) === undefined ? {} : { code: systemCode(error) }),
     ...(cause === undefined ? {} : { cause: packError(cause, depth + 1) }),
   }
   if (!(error instanceof WalrustError)) return packed
   const { code, hint, database, storage, plugin, hook } = error
-  return { ...packed, code, hint, database, storage, plugin, hook }
+  return { ...packed, code, hint: redact(hint), database, storage: storage && redact(storage), plugin, hook }
 }
 
 /** Puts an error together again: one of ours is a `WalrustError` again, another one keeps its name and code. */

@@ -23,7 +23,18 @@ export interface FileFacts {
    * No point in time between that and the file's own timestamp can be restored.
    */
   gapStart: number | undefined
+  /**
+   * Of a merged file that holds several such files: since when in the later ones, ascending. A snapshot may lie between
+   * them, and what was before it is then of no interest.
+   */
+  laterGaps?: readonly number[]
 }
+
+/** So many are kept of a file: with more than that, the first and the last ones. */
+const MOST_GAPS = 32
+
+/** What is known of spans in which commits passed unseen. */
+export type GapFacts = Pick<FileFacts, 'gapStart' | 'laterGaps'>
 
 const KEY = {
   timestamp: 'litestream-timestamp',
@@ -33,6 +44,7 @@ const KEY = {
   prev: 'walrust-prev',
   codecs: 'walrust-codecs',
   gapStart: 'walrust-gap-start',
+  laterGaps: 'walrust-later-gaps',
 } as const
 
 /** Facts as object metadata. */
@@ -45,11 +57,14 @@ export function toMetadata(facts: FileFacts): ObjectMetadata {
   if (facts.prev) metadata[KEY.prev] = facts.prev
   if (facts.codecs.length > 0) metadata[KEY.codecs] = facts.codecs.join(',')
   if (facts.gapStart !== undefined) metadata[KEY.gapStart] = new Date(facts.gapStart).toISOString()
+  if (facts.laterGaps?.length) metadata[KEY.laterGaps] = facts.laterGaps.map((time) => time.toString(36)).join(',')
   return metadata
 }
 
 const HASH = /^[0-9a-f]{64}$/
 const CHECKSUM = /^[0-9a-f]{16}$/
+/** Milliseconds since the epoch, to base 36. */
+const LATER_GAPS = new RegExp(`^[0-9a-z]{1,9}(,[0-9a-z]{1,9}){0,${MOST_GAPS - 1}}$`)
 
 /** Reads facts back. What is missing or malformed counts as not known; nothing is believed without being checked. */
 export function fromMetadata(metadata: ObjectMetadata | undefined): FileFacts {
@@ -70,7 +85,21 @@ export function fromMetadata(metadata: ObjectMetadata | undefined): FileFacts {
     prev: text(KEY.prev, HASH),
     codecs: text(KEY.codecs, /^/)?.split(',').filter(Boolean) ?? [],
     gapStart: time(KEY.gapStart),
+    laterGaps: text(KEY.laterGaps, LATER_GAPS)
+      ?.split(',')
+      .map((gap) => Number.parseInt(gap, 36)),
   }
+}
+
+/** Since when commits may have passed unseen in a file, once for each time that happened; ascending. */
+export function gapsOf({ gapStart, laterGaps = [] }: GapFacts): number[] {
+  return gapStart === undefined ? [] : [gapStart, ...laterGaps]
+}
+
+/** The same of a file that several were merged into. */
+export function mergedGaps(files: Iterable<GapFacts>): GapFacts {
+  const [gapStart, ...later] = [...new Set([...files].flatMap(gapsOf))].sort((a, b) => a - b)
+  return later.length === 0 ? { gapStart } : { gapStart, laterGaps: later.slice(1 - MOST_GAPS) }
 }
 
 /** The facts that a file's own header holds. */

@@ -1,6 +1,8 @@
 import type { HookInterceptor, Tap } from 'tapable'
 import { messageOf, WalrustError } from './errors.js'
 import { HOOK_POLICIES, type HookName, type Hooks } from './hooks.js'
+import { TAP_CONTRACTS } from './tap-contracts.js'
+import { within } from './timers.js'
 
 /** Hooks whose taps hand a value on: nothing coming back is a mistake that tapable would swallow. */
 const WATERFALLS: ReadonlySet<HookName> = new Set(['pageDedup', 'encode', 'decode', 'retain'])
@@ -12,31 +14,37 @@ export type FailureListener = (error: WalrustError) => void
 
 /**
  * Wraps every tap, whoever adds it and whenever: its errors carry the name of plugin and hook, it has to settle by
- * the hook's deadline, and a waterfall tap has to return something. tapable by itself does none of the three.
+ * the hook's deadline, and a waterfall tap has to return something. tapable by itself does none of the three. What it
+ * returns is held against {@link TAP_CONTRACTS}.
  *
- * @param deadlineOf milliseconds a tap of a hook has for one call
+ * @param deadlineOf milliseconds a tap of a hook has for one call, or for a piece
  */
 export function guardHooks(
   hooks: Hooks,
   onCounted: FailureListener,
-  deadlineOf: (hook: HookName) => number | undefined = (hook) => HOOK_POLICIES[hook].deadline,
+  deadlineOf: (hook: HookName) => number = (hook) => HOOK_POLICIES[hook].deadline,
 ): void {
   for (const name of Object.keys(hooks) as HookName[]) {
     const interceptor: HookInterceptor<unknown, unknown> = {
-      register: (tap) => guardTap(name, tap as unknown as FullTap, onCounted, deadlineOf(name)),
+      register: (tap) => guardTap(hooks, name, tap as unknown as FullTap, onCounted, deadlineOf(name)),
     }
     ;(hooks[name] as { intercept(interceptor: HookInterceptor<unknown, unknown>): void }).intercept(interceptor)
   }
 }
 
-function guardTap(hook: HookName, tap: FullTap, onCounted: FailureListener, deadline: number | undefined): FullTap {
+function guardTap(hooks: Hooks, hook: HookName, tap: FullTap, onCounted: FailureListener, deadline: number): FullTap {
   const call = asPromise(tap)
-  const { onFailure } = HOOK_POLICIES[hook]
+  const { onFailure, per } = HOOK_POLICIES[hook]
+  const contract = TAP_CONTRACTS[hook]
+  const facts = { tap: tap.name, hooks, deadline, stamp: (error: unknown) => stamp(error, hook, tap.name) }
   const guarded = async (...args: unknown[]): Promise<unknown> => {
-    try {
-      const result = await within(deadline, call(...args))
+    const run = async (first: unknown): Promise<unknown> => {
+      const result = await within(per === 'call' ? deadline : undefined, call(first, ...args.slice(1)))
       if (result === undefined && WATERFALLS.has(hook)) throw new Error('it returned nothing')
       return result
+    }
+    try {
+      return await (contract ? contract(run, args[0], facts) : run(args[0]))
     } catch (error) {
       const stamped = stamp(error, hook, tap.name)
       if (onFailure !== 'count') throw stamped
@@ -71,17 +79,4 @@ function stamp(error: unknown, hook: HookName, plugin: string): WalrustError {
     plugin,
     cause: error,
   })
-}
-
-async function within<T>(milliseconds: number | undefined, work: Promise<T>): Promise<T> {
-  if (milliseconds === undefined) return work
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`it did not settle within ${milliseconds / 1000} s`)), milliseconds)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

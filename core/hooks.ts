@@ -168,17 +168,24 @@ export type FailurePolicy = 'stop-pass' | 'retry' | 'report' | 'count' | 'raise'
 
 export interface HookPolicy {
   readonly onFailure: FailurePolicy
-  /** Milliseconds a tap has for one call. Uploads have the deadlines of their requests instead. */
-  readonly deadline: number | undefined
+  /** Milliseconds a tap has … */
+  readonly deadline: number
+  /** … for one call, or, where that may take hours, for each piece of the body that it was given. */
+  readonly per: 'call' | 'piece'
 }
 
-/** Failure policy of every hook, as data: no other place decides it. */
+/**
+ * Failure policy of every hook, as data: no other place decides it.
+ *
+ * An upload has longer than a request of a store has without movement (storage/metered-store.ts): a storage that hangs
+ * is found out first, and is not taken for a plugin that does.
+ */
 export const HOOK_POLICIES: Readonly<Record<HookName, HookPolicy>> = Object.freeze({
-  frameRead: { onFailure: 'stop-pass', deadline: 60_000 },
-  pageDedup: { onFailure: 'stop-pass', deadline: 60_000 },
-  encode: { onFailure: 'stop-pass', deadline: 60_000 },
-  decode: { onFailure: 'raise', deadline: 60_000 },
-  upload: { onFailure: 'retry', deadline: undefined },
-  retain: { onFailure: 'report', deadline: 300_000 },
-  notify: { onFailure: 'count', deadline: 30_000 },
+  frameRead: { onFailure: 'stop-pass', deadline: 60_000, per: 'call' },
+  pageDedup: { onFailure: 'stop-pass', deadline: 60_000, per: 'call' },
+  encode: { onFailure: 'stop-pass', deadline: 60_000, per: 'call' },
+  decode: { onFailure: 'raise', deadline: 60_000, per: 'call' },
+  upload: { onFailure: 'retry', deadline: 900_000, per: 'piece' },
+  retain: { onFailure: 'report', deadline: 300_000, per: 'call' },
+  notify: { onFailure: 'count', deadline: 30_000, per: 'call' },
 })

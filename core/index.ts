@@ -5,6 +5,7 @@
 export { defineConfig, definePreset } from './config/define.js'
 export type { PluginEntry, PluginOptions, PresetEntry, SecretReference, StorageEntry } from './config/entries.js'
 export type { DatabaseEntry, WalrustConfig } from './config/generated/types.js'
+export type { StoragePrices } from './cost/prices.js'
 export { ERRORS, type ErrorCode, type ErrorDetails, EXIT, isError, messageOf, WalrustError } from './errors.js'
 export { EVENT_NAMES, type EventName, type WalrustEvent } from './events.js'
 export {
@@ -59,14 +60,25 @@ export type { BackupFile, BackupHistory, BackupSummary } from './restore/summary
 export type { CompactionSettings, RetentionSettings } from './settings.js'
 export type { Finding as VerifyFinding, FindingCode } from './verify/finding.js'
 export type { VerifyResult } from './verify/verify.js'
-export { compareKeys, emptyBody, exactBody, gatherBody, refuseUndeclared } from './store-rules.js'
-export type { CheckpointListener, Plugin, PluginHost, StoreFactory } from './plugin.js'
+export {
+  bodyOf,
+  checkReceived,
+  compareKeys,
+  emptyBody,
+  exactBody,
+  gatherAnswer,
+  gatherBody,
+  ListingPages,
+  refuseUndeclared,
+} from './store-rules.js'
+export type { CheckpointListener, Plugin, PluginHost, StorageAbout, StoreFactory } from './plugin.js'
 export {
   type DatabaseStatus,
   type EngineStatus,
   type Health,
   healthOf,
   healthOfAll,
+  healthOfReplica,
   type StorageStatus,
   unshippedSince,
 } from './status.js'

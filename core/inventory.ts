@@ -1,4 +1,4 @@
-import { type FileId, LEVEL_SNAPSHOT } from './object-keys.js'
+import { type FileId, LEVEL_SHIPPED, LEVEL_SNAPSHOT } from './object-keys.js'
 
 /** One file of a database in storage, as a listing shows it. */
 export interface StoredFile extends FileId {
@@ -11,6 +11,10 @@ export interface StoredFile extends FileId {
 
 /** What lies in storage for one database: made from one complete listing, then kept up to date by its writer. */
 export class Inventory {
+  /** The highest epoch that anybody has claimed the database with, as listed; 0 if nobody has. */
+  epoch = 0
+  /** Transactions whose level-0 file stays for good, or will once it is there: docs/fencing.md, "The fence post". */
+  readonly fencePosts = new Set<number>()
   readonly #levels: StoredFile[][] = Array.from({ length: LEVEL_SNAPSHOT + 1 }, () => [])
   #size = 0
   #bytes = 0
@@ -55,6 +59,7 @@ export class Inventory {
       copy.#levels[level].push(...files)
       copy.#ordered[level] = this.#ordered[level]
     }
+    for (const txid of this.fencePosts) copy.fencePosts.add(txid)
     copy.#size = this.#size
     copy.#bytes = this.#bytes
     return copy
@@ -78,6 +83,11 @@ export class Inventory {
     this.#size--
     this.#bytes -= level[at].size
     level.splice(at, 1)
+  }
+
+  /** Whether a file has to stay because a writer that sleeps may still try to put one of that name. */
+  isFencePost({ level, minTxid, maxTxid }: FileId): boolean {
+    return level === LEVEL_SHIPPED && minTxid === maxTxid && this.fencePosts.has(minTxid)
   }
 
   find(file: FileId): StoredFile | undefined {

@@ -3,7 +3,7 @@ import { WalrustError } from './errors.js'
 /**
  * The one place that builds and parses the names under which files lie in storage: the layout of Litestream 0.5.
  *
- * - `nested` (files, GCS): `<name>/ltx/<level>/<min>-<max>.ltx`
+ * - `nested` (files and some services): `<name>/ltx/<level>/<min>-<max>.ltx`
  * - `flat` (S3): `<name>/<level as four hex digits>/<min>-<max>.ltx`
  *
  * Keys are relative to the store's own prefix and use `/`.
@@ -20,7 +20,8 @@ export interface FileId {
   maxTxid: number
 }
 
-const hex16 = (n: number) => n.toString(16).padStart(16, '0')
+/** A number as names in storage have it, so that a listing gives them in their order. */
+export const hex16 = (n: number): string => n.toString(16).padStart(16, '0')
 
 /** `<min>-<max>.ltx`, sixteen lowercase hex digits each. */
 export function fileName(id: Pick<FileId, 'minTxid' | 'maxTxid'>): string {

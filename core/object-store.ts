@@ -23,6 +23,11 @@ export interface ObjectInfo {
   timestamp: number
   /** Names this version of the object for conditional writes, where the store has that. */
   etag?: string
+  /**
+   * MD5 of the bytes, hex, in listings that tell it for nothing. Only equality says something: services that encrypt give
+   * something else that looks like one.
+   */
+  md5?: string
   /** In answers of `head` and `get`; in listings only with the capability `listMetadata`. */
   metadata?: ObjectMetadata
 }

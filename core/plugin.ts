@@ -1,3 +1,4 @@
+import type { StoragePrices } from './cost/prices.js'
 import type { Hooks } from './hooks.js'
 import type { Log } from './log.js'
 import type { ObjectStore } from './object-store.js'
@@ -8,6 +9,12 @@ import type { CheckpointReport } from './wal/checkpointer.js'
 
 /** Makes a store for a location whose scheme the plugin has registered. Nothing is opened before `check` or first use. */
 export type StoreFactory = (location: StorageLocation) => ObjectStore | Promise<ObjectStore>
+
+/** What a plugin can tell of a storage without opening it. */
+export interface StorageAbout {
+  /** What it costs to keep objects at a location, for `walrust explain`; `undefined` where that is not known. */
+  prices?(location: StorageLocation): StoragePrices | undefined
+}
 
 /** Told of every checkpoint of a database, right after it. Must not throw, and be quick: writers may be waiting. */
 export type CheckpointListener = (database: string, report: CheckpointReport) => void
@@ -27,7 +34,7 @@ export interface PluginHost {
   /** Hears of checkpoints. A plugin registers in `apply`. */
   onCheckpoint(listener: CheckpointListener): void
   /** Registers a storage for URLs with this scheme (`file`, `s3` …). The core taps `upload` for each store it opens. */
-  registerStorage(scheme: string, factory: StoreFactory): void
+  registerStorage(scheme: string, factory: StoreFactory, about?: StorageAbout): void
 }
 
 /**
@@ -43,8 +50,9 @@ export interface Plugin {
   /** What a storage of a scheme may be configured with beside its URL, as JSON schemas by scheme. */
   readonly storageOptions?: Readonly<Record<string, object>>
   apply(host: PluginHost): void
-  /** Called before the first byte is shipped; throws if something is not as it must be. */
+  /** Called before the first byte is shipped; throws if something is not as it must be. Has a minute. */
   check?(): Promise<void> | void
+  /** Has a minute, too. */
   start?(): Promise<void> | void
   /** Awaited within the shutdown timeout, in the reverse order of `start`. */
   stop?(): Promise<void> | void

@@ -27,9 +27,11 @@ export function redact(text: string): string {
   return clean.includes('@') ? clean.replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s@]*@/gi, `$1${MASK}@`) : clean
 }
 
+const SECRET_NAME = /(secret|passw|passphrase|token|credential|privatekey|accesskey|apikey|authorization|cookie)/i
+
 /** Whether an option of that name is a secret, as far as names tell. */
 export function isSecretName(name: string): boolean {
-  return /(secret|password|passphrase|token|credential|privatekey|accesskey)/i.test(name.replaceAll(/[-_]/g, ''))
+  return SECRET_NAME.test(name.replaceAll(/[-_]/g, ''))
 }
 
 /** A copy of plain data for people to see: what is secret by name or was kept as a secret is masked. */

@@ -1,25 +1,25 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isError, WalrustError } from './errors.js'
-import { type FileFacts, fromMetadata, headerFacts, toMetadata } from './facts.js'
-import { failureKind, storageFailure } from './failures.js'
-import type { DatabaseInfo, DecodeRequest, Hooks } from './hooks.js'
-import { Inventory, type StoredFile } from './inventory.js'
+import { type FileFacts, type GapFacts, fromMetadata, headerFacts, toMetadata } from './facts.js'
+import type { DatabaseInfo, Hooks } from './hooks.js'
+import type { Inventory, StoredFile } from './inventory.js'
+import { listInventory } from './list-inventory.js'
 import { HEADER_SIZE, TRAILER_SIZE } from './ltx/layout.js'
 import { LtxDecoder } from './ltx/decoder.js'
 import { LtxError } from './ltx/errors.js'
 import { type LtxHeader, readHeader, readTrailer } from './ltx/header.js'
+import { checkName, type FileId, fileKey, fileName, LEVEL_SHIPPED, sidecarKey } from './object-keys.js'
 import { type ObjectBody, type ObjectInfo, type ObjectStore, StoreError } from './object-store.js'
-import { checkName, type FileId, fileKey, fileName, LEVEL_SHIPPED, parseKey, sidecarKey } from './object-keys.js'
+import { decodeThrough } from './stages/decode.js'
+import { collect } from './storage/collect.js'
+import { doAgain, readOn } from './storage/resuming.js'
+import { bodyOf } from './store-rules.js'
 
 const MAX_SIDECAR = 64 * 1024
-/** Objects in one listing. Each takes some hundred bytes here; a listing without end must not take all there are. */
-const MOST_LISTED = 5_000_000
 /** Keys in one request to delete: what S3 takes. */
 const DELETE_BATCH = 1000
-/** How often in a row reading is taken up again before it counts as failed, and the first wait in milliseconds. */
-const RESUMES = 5
-const RESUME_PAUSE = 100
+/** How often an object is read before it counts as somebody else's. */
+const READINGS = 2
 
 /**
  * One database in one storage: what lies there, and how to read it. Nothing here is remembered but the inventory that
@@ -43,24 +43,8 @@ export class Remote {
    *
    * @param others told of every key that is not one of its files
    */
-  async inventory(signal?: AbortSignal, most = MOST_LISTED, others?: (key: string) => void): Promise<Inventory> {
-    const inventory = new Inventory()
-    let listed = 0
-    try {
-      for await (const info of this.store.list({ prefix: `${this.name}/`, signal })) {
-        if (++listed > most) throw new StoreError('permanent', `more than ${most} objects`)
-        const id = parseKey(this.store.keyStyle, info.key)
-        if (id?.name !== this.name) {
-          others?.(info.key)
-          continue
-        }
-        const { level, minTxid, maxTxid } = id
-        inventory.add({ level, minTxid, maxTxid, key: info.key, size: info.size, timestamp: info.timestamp })
-      }
-    } catch (error) {
-      throw storageFailure(error, this.store.url, 'listing')
-    }
-    return inventory
+  async inventory(signal?: AbortSignal, most?: number, others?: (key: string) => void): Promise<Inventory> {
+    return await listInventory(this.store, this.name, { signal, most, others })
   }
 
   /** What is known of a file besides its bytes: from its metadata, its sidecar, and its own header for what they lack. */
@@ -70,19 +54,24 @@ export class Remote {
 
   /** What was recorded of a file: its metadata or its sidecar, nothing of what it says itself. */
   async recorded(file: StoredFile, signal?: AbortSignal): Promise<FileFacts> {
-    const info = await this.#guarded('reading', () => this.store.head(file.key, { signal }))
+    const info = await this.#guarded('reading', signal, () => this.store.head(file.key, { signal }))
     if (!info) throw this.#missing(file)
     const stored = fromMetadata(info.metadata)
     const sidecar = stored.sha256 ? undefined : await this.sidecar(file, signal)
     return { ...stored, ...sidecar }
   }
 
+  /** Whether a file is there, whatever a listing says. */
+  async exists(file: FileId, signal?: AbortSignal): Promise<boolean> {
+    return (await this.#guarded('reading', signal, () => this.store.head(this.key(file), { signal }))) !== undefined
+  }
+
   /**
    * When the state at the end of a file was observed: one request where that is in the metadata, more where it lies in a
    * sidecar or in the file only.
    */
-  async times(file: StoredFile, signal?: AbortSignal): Promise<Pick<FileFacts, 'timestamp' | 'gapStart'>> {
-    const info = await this.#guarded('reading', () => this.store.head(file.key, { signal }))
+  async times(file: StoredFile, signal?: AbortSignal): Promise<GapFacts & Pick<FileFacts, 'timestamp'>> {
+    const info = await this.#guarded('reading', signal, () => this.store.head(file.key, { signal }))
     if (!info) throw this.#missing(file)
     const stored = fromMetadata(info.metadata)
     // Of what was merged while it was written, metadata that had to be there before does not know everything.
@@ -108,7 +97,7 @@ export class Remote {
 
   /** Facts that lie beside a file, if they do. */
   async sidecar(file: FileId, signal?: AbortSignal): Promise<FileFacts | undefined> {
-    const answer = await this.#guarded('reading', () => this.store.get(sidecarKey(this.name, file), { signal }))
+    const answer = await this.#guarded('reading', signal, () => this.store.get(sidecarKey(this.name, file), { signal }))
     if (!answer) return undefined
     const text = Buffer.from(await collect(answer.body, MAX_SIDECAR)).toString('utf8')
     try {
@@ -122,8 +111,8 @@ export class Remote {
   async putSidecar(file: FileId, facts: FileFacts, signal?: AbortSignal): Promise<void> {
     const bytes = Buffer.from(JSON.stringify(toMetadata(facts)))
     const sha256 = createHash('sha256').update(bytes).digest('hex')
-    await this.#guarded('writing', () =>
-      this.store.put(sidecarKey(this.name, file), () => pieces(bytes), { size: bytes.length, sha256, signal }),
+    await this.#guarded('writing', signal, () =>
+      this.store.put(sidecarKey(this.name, file), () => bodyOf(bytes), { size: bytes.length, sha256, signal }),
     )
   }
 
@@ -160,9 +149,14 @@ export class Remote {
   /** The header of a file with whatever transforms. */
   async headerOf(file: StoredFile, signal?: AbortSignal): Promise<LtxHeader> {
     const { facts, body } = await this.open(file, signal)
+    return await this.headerIn(file, body, facts.codecs)
+  }
+
+  /** The header of a file whose object has been opened; nothing is read of what comes after it. */
+  async headerIn(file: StoredFile, body: ObjectBody, codecs: readonly string[]): Promise<LtxHeader> {
     const decoder = new LtxDecoder()
     try {
-      for await (const piece of await this.unwrap(body, facts.codecs)) {
+      for await (const piece of await this.unwrap(body, codecs)) {
         decoder.push(piece)
         if (decoder.next() === 'header') return decoder.header
       }
@@ -228,33 +222,15 @@ export class Remote {
     yield* this.#read(file, range ?? { start: 0 }, answer.body, signal)
   }
 
-  /** Hands a body on; one that breaks off is asked for again from where it broke. */
-  async *#read(
+  /** The bytes of a part of a file, of which a first answer is there; asked for again from where one breaks off. */
+  #read(
     file: StoredFile,
     { start, end }: { start: number; end?: number },
     body: ObjectBody,
     signal: AbortSignal | undefined,
   ): ObjectBody {
-    let at = start
-    let broken = 0
-    for (let rest = body; ;) {
-      try {
-        for await (const piece of rest) {
-          at += piece.length
-          broken = 0
-          yield piece
-        }
-        return
-      } catch (error) {
-        signal?.throwIfAborted()
-        const kind = failureKind(error)
-        const passing = kind === 'transient' || kind === 'throttled'
-        if (!passing || ++broken > RESUMES) throw storageFailure(error, this.store.url, 'reading')
-      }
-      await sleep(RESUME_PAUSE * 2 ** broken, undefined, { signal })
-      if (at >= (end ?? file.size)) return
-      rest = (await this.#get(file, { start: at, end }, signal)).body
-    }
+    const from = async (at: number) => (await this.#get(file, { start: at, end }, signal)).body
+    return readOn(body, { start, end: end ?? file.size }, from, this.store.url, signal)
   }
 
   async #get(
@@ -262,22 +238,9 @@ export class Remote {
     range: { start: number; end?: number } | undefined,
     signal: AbortSignal | undefined,
   ): Promise<{ info: ObjectInfo; body: ObjectBody }> {
-    for (let attempt = 1; ; attempt++) {
-      let answer
-      try {
-        answer = await this.store.get(file.key, { range, signal })
-      } catch (error) {
-        signal?.throwIfAborted()
-        const kind = failureKind(error)
-        if ((kind !== 'transient' && kind !== 'throttled') || attempt > RESUMES) {
-          throw storageFailure(error, this.store.url, 'reading')
-        }
-        await sleep(RESUME_PAUSE * 2 ** attempt, undefined, { signal })
-        continue
-      }
-      if (!answer) throw this.#missing(file)
-      return answer
-    }
+    const answer = await this.#guarded('reading', signal, () => this.store.get(file.key, { range, signal }))
+    if (!answer) throw this.#missing(file)
+    return answer
   }
 
   /**
@@ -289,7 +252,7 @@ export class Remote {
     const beside = !metadata || !streamedMetadata
     const keys = files.flatMap((file) => [...(beside ? [sidecarKey(this.name, file)] : []), this.key(file)])
     for (let i = 0; i < keys.length; i += DELETE_BATCH) {
-      await this.#guarded('deleting from', () => this.store.delete(keys.slice(i, i + DELETE_BATCH), { signal }))
+      await this.#guarded('deleting from', signal, () => this.store.delete(keys.slice(i, i + DELETE_BATCH), { signal }))
     }
   }
 
@@ -300,18 +263,7 @@ export class Remote {
 
   /** Takes transforms off a body, the last one first. Errors: `E_CODEC_MISSING`. */
   async unwrap(body: ObjectBody, codecs: readonly string[]): Promise<ObjectBody> {
-    let request: DecodeRequest = { database: this.name, body, codecs }
-    while (request.codecs.length > 0) {
-      const before = request.codecs
-      request = await this.hooks.decode.promise(request)
-      if (request.codecs.length >= before.length) {
-        const codec = before[before.length - 1]
-        throw new WalrustError('E_CODEC_MISSING', `the backup was written through ${codec}, which is not installed`, {
-          database: this.name,
-        })
-      }
-    }
-    return request.body
+    return await decodeThrough(this.hooks, this.name, body, codecs)
   }
 
   /**
@@ -354,11 +306,17 @@ export class Remote {
   async #sameBytes(key: string, put: FilePut): Promise<ObjectInfo | undefined> {
     const { sha256 } = put.facts()
     if (sha256 === undefined) return undefined
-    const answer = await this.#guarded('reading', () => this.store.get(key, { signal: put.signal }))
-    if (!answer || (put.size !== undefined && answer.info.size !== put.size)) return undefined
-    const hash = createHash('sha256')
-    for await (const piece of answer.body) hash.update(piece)
-    return hash.digest('hex') === sha256 ? answer.info : undefined
+    // Whoever finds other bytes here gives the database up: one wrong reading is not enough for that.
+    for (let reading = 1; reading <= READINGS; reading++) {
+      const answer = await this.#guarded('reading', put.signal, () => this.store.get(key, { signal: put.signal }))
+      // It may have been taken away meanwhile, or is not to be seen yet: neither says whose it is.
+      if (!answer) throw new StoreError('transient', `${key} was refused as being there, and is not`)
+      if (put.size !== undefined && answer.info.size !== put.size) return undefined
+      const hash = createHash('sha256')
+      for await (const piece of answer.body) hash.update(piece)
+      if (hash.digest('hex') === sha256) return answer.info
+    }
+    return undefined
   }
 
   #missing(file: FileId): WalrustError {
@@ -368,12 +326,8 @@ export class Remote {
     })
   }
 
-  async #guarded<T>(doing: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      throw storageFailure(error, this.store.url, doing)
-    }
+  #guarded<T>(doing: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    return doAgain(this.store.url, doing, signal, work)
   }
 }
 
@@ -387,22 +341,4 @@ export interface FilePut {
   readonly size: number | undefined
   readonly timestamp: number
   readonly signal: AbortSignal
-}
-
-/** Reads a body into memory, at most `limit` bytes. Errors: `E_OBJECT_DAMAGED` for more. */
-export async function collect(body: ObjectBody, limit: number): Promise<Uint8Array> {
-  const parts: Buffer[] = []
-  let size = 0
-  for await (const piece of body) {
-    size += piece.length
-    if (size > limit)
-      throw new WalrustError('E_OBJECT_DAMAGED', `an object of more than ${limit} bytes where a small one was expected`)
-    parts.push(Buffer.from(piece))
-  }
-  return Buffer.concat(parts)
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous, these bytes are there
-async function* pieces(bytes: Uint8Array): ObjectBody {
-  yield bytes
 }

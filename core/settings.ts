@@ -1,4 +1,5 @@
 import type { ChecksumMode } from './ltx/header.js'
+import type { ProofDepth } from './verify/prove.js'
 import type { BreakerSettings, RetrySettings } from './storage/health.js'
 import type { CheckpointSettings } from './wal/checkpointer.js'
 
@@ -43,8 +44,8 @@ export interface DatabaseSettings {
   compaction: CompactionSettings
   /** `false` never deletes a snapshot. */
   retention: false | RetentionSettings
-  /** Between two verifications of what lies in storage; 0 is off. */
-  validation: { interval: number }
+  /** Between two proofs of what lies in storage, 0 is off, and how much of it they read. */
+  validation: { interval: number; depth: ProofDepth }
   spool: {
     /** Folder to use instead of the state directory. */
     dir: string | undefined
@@ -81,7 +82,7 @@ export const DEFAULT_SETTINGS: DatabaseSettings = {
     keep: [HOUR, DAY, 7 * DAY, 30 * DAY],
   },
   retention: { hourly: 24, daily: 7, weekly: 12, monthly: 12 },
-  validation: { interval: 0 },
+  validation: { interval: 0, depth: 'quick' },
   spool: { dir: undefined, maxSize: 5 * 2 ** 30, cacheRetention: DAY, cacheMaxSize: 2 ** 30 },
   ltx: { checksums: 'portable' },
   resilience: {

@@ -1,9 +1,13 @@
+import { redact } from './redact.js'
+
 /**
  * What can be said of a running engine at a glance: one snapshot that metrics, the page, the heartbeat and the control
  * socket all read. Making one costs a few microseconds a database and asks neither storage nor SQLite.
  *
  * Times are milliseconds since the epoch.
  */
+
+import type { ReplicaStatus } from './replica/replica.js'
 
 /** How far one database has come in one storage. */
 export interface StorageStatus {
@@ -39,6 +43,17 @@ export interface StorageStatus {
   readonly error: string | undefined
 }
 
+/** What validations of the backups of one database gave. */
+export interface ValidationStatus {
+  /** Since the start of the process. */
+  readonly successes: number
+  readonly failures: number
+  /** When the last one was: of several storages, of the one that is furthest behind. */
+  readonly last: number
+  /** What the last one found. */
+  readonly error: string | undefined
+}
+
 /** One database. */
 export interface DatabaseStatus {
   readonly name: string
@@ -62,8 +77,8 @@ export interface DatabaseStatus {
   readonly heldBytes: number
   /** Pages of the database file that were found not to be what was committed. Its backup has them right. */
   readonly damagedPages: number
-  /** Verifications of what lies in storage, since the start; absent while none was made. */
-  readonly validation?: { readonly successes: number; readonly failures: number; readonly last: number }
+  /** What validations of its backups gave; absent while none was made. */
+  readonly validation?: ValidationStatus
   readonly storages: readonly StorageStatus[]
 }
 
@@ -72,6 +87,8 @@ export interface EngineStatus {
   /** Milliseconds that a commit may wait before its database counts as unhealthy. */
   readonly maxLag: number
   readonly databases: readonly DatabaseStatus[]
+  /** Replicas that the process keeps. */
+  readonly replicas?: readonly ReplicaStatus[]
 }
 
 /**
@@ -89,6 +106,14 @@ export function unshippedSince(database: DatabaseStatus): number | undefined {
   return oldest
 }
 
+/** A status for others to see: storages repeat in their errors what they were sent. */
+export function maskedStatus(database: DatabaseStatus): DatabaseStatus {
+  const mask = <Failing extends { readonly error: string | undefined }>(failing: Failing): Failing =>
+    failing.error === undefined ? failing : { ...failing, error: redact(failing.error) }
+  const { storages } = database
+  return { ...mask(database), ...(storages.some(({ error }) => error) ? { storages: storages.map(mask) } : {}) }
+}
+
 /** A database that was asked for and cannot be followed at all: it has not been opened yet. */
 export function refusedStatus(name: string, path: string, error: string, since = Date.now()): DatabaseStatus {
   const sizes = { databaseBytes: 0, walBytes: 0, commits: 0, heldBytes: 0, damagedPages: 0 }
@@ -97,21 +122,31 @@ export function refusedStatus(name: string, path: string, error: string, since =
 
 /** How one database is. */
 export function healthOf(database: DatabaseStatus, maxLag: number, now: number): Health {
-  const { state, since, storages, damagedPages } = database
+  const { state, since, storages, damagedPages, validation } = database
   if (damagedPages > 0) return 'unhealthy'
   if (state === 'halted' || storages.some((storage) => storage.state === 'halted')) return 'unhealthy'
   const oldest = unshippedSince(database)
   if (oldest !== undefined && now - oldest > maxLag) return 'unhealthy'
   if (state === 'unavailable') return now - since > maxLag ? 'unhealthy' : 'degraded'
   if (storages.some(({ failingSince }) => failingSince !== undefined)) return 'degraded'
+  if (validation?.error !== undefined) return 'degraded'
   return 'healthy'
 }
 
-/** How a whole process is: as its worst database. Without any database it has nothing to be well about. */
-export function healthOfAll({ databases, maxLag }: EngineStatus, now: number): Health {
-  let worst: Health = databases.length === 0 ? 'degraded' : 'healthy'
-  for (const database of databases) {
-    const health = healthOf(database, maxLag, now)
+/** How a replica is: one that fails may get on again, and is of no use once it has not for longer than it may. */
+export function healthOfReplica({ state, checked }: ReplicaStatus, maxLag: number, now: number): Health {
+  if (state !== 'failing') return 'healthy'
+  return checked === undefined || now - Date.parse(checked) > maxLag ? 'unhealthy' : 'degraded'
+}
+
+/** How a whole process is: as its worst database or replica. Without any it has nothing to be well about. */
+export function healthOfAll({ databases, replicas = [], maxLag }: EngineStatus, now: number): Health {
+  let worst: Health = databases.length + replicas.length === 0 ? 'degraded' : 'healthy'
+  const all = [
+    ...databases.map((database) => healthOf(database, maxLag, now)),
+    ...replicas.map((replica) => healthOfReplica(replica, maxLag, now)),
+  ]
+  for (const health of all) {
     if (health === 'unhealthy') return health
     if (health === 'degraded') worst = health
   }

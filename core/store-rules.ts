@@ -43,6 +43,12 @@ export async function* exactBody(
   }
 }
 
+/** Throws unless the body of an answer had as many bytes as were announced. Another try may bring all of it. */
+export function checkReceived(seen: number, size: number): void {
+  if (seen === size) return
+  throw new StoreError('transient', `the answer has ${seen > size ? 'more than' : `${seen} of`} ${size} bytes`)
+}
+
 /** Takes a body of a known size into memory. */
 export async function gatherBody(body: ObjectBody, size: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(size)
@@ -52,6 +58,54 @@ export async function gatherBody(body: ObjectBody, size: number): Promise<Buffer
     at += piece.length
   }
   return bytes
+}
+
+/**
+ * Most bytes of an answer that has to be read as a whole: a page of a listing, an error. A thousand keys of 1,024 bytes,
+ * each byte of them escaped, take six megabytes.
+ */
+const MOST_ANSWER = 16 * 2 ** 20
+
+/** Reads an answer that is no object into memory. Errors: a `StoreError` as soon as it is longer than any can be. */
+export async function gatherAnswer(
+  body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  most = MOST_ANSWER,
+): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  let size = 0
+  for await (const piece of body) {
+    size += piece.length
+    if (size > most) throw new StoreError('transient', `the service answers with more than ${most} bytes`)
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces, size)
+}
+
+/** Pages of a listing without an entry that may follow one another: services may have some between deleted objects. */
+const MOST_EMPTY_PAGES = 100
+
+/** Sees to it that a listing gets on: a service that always says that there is more must not be listened to for ever. */
+export class ListingPages {
+  #last: string | undefined
+  #empty = 0
+
+  /** Takes note of a page. Errors: a `StoreError` if the listing turns in a circle. */
+  next(entries: number, token: string | undefined): void {
+    this.#empty = entries > 0 ? 0 : this.#empty + 1
+    if (token !== undefined && (token === this.#last || this.#empty > MOST_EMPTY_PAGES)) {
+      throw new StoreError(
+        'transient',
+        'the listing does not get on: the service says again and again that there is more',
+      )
+    }
+    this.#last = token
+  }
+}
+
+/** The body of a small object, in one piece. */
+// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous, these bytes are there
+export async function* bodyOf(bytes: Uint8Array): ObjectBody {
+  yield bytes
 }
 
 /** The body of an object without bytes. */

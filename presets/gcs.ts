@@ -7,3 +7,9 @@ import { defineConfig } from '../core/config/define.js'
 export default defineConfig({
   compaction: { afterSnapshot: true },
 })
+
+/** What `walrust init` writes about storage for this preset. */
+export const start: readonly string[] = [
+  '// Bucket and prefix. Credentials come from GOOGLE_APPLICATION_CREDENTIALS.',
+  "storage: 'gs://BUCKET/PREFIX',",
+]

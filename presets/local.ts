@@ -5,3 +5,9 @@ export default defineConfig({
   storage: 'file:walrust-backups',
   compaction: { afterSnapshot: true },
 })
+
+/** What `walrust init` writes about storage for this preset. */
+export const start: readonly string[] = [
+  '// Where backups go. This is what the preset says.',
+  "storage: 'file:walrust-backups',",
+]

@@ -7,3 +7,9 @@ import { defineConfig } from '../core/config/define.js'
 export default defineConfig({
   compaction: { afterSnapshot: true },
 })
+
+/** What `walrust init` writes about storage for this preset. */
+export const start: readonly string[] = [
+  '// Bucket and prefix. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
+  "storage: 's3://BUCKET/PREFIX',",
+]

@@ -288,18 +288,39 @@ declare module '../../core/config/entries.js' {
   )
 }
 
+/** What commands print with --json, and events: types that the commands themselves are held against. */
+async function outputTypes() {
+  const names = (await readdir(join(root, 'schemas/output'))).filter((name) => name.endsWith('.json')).sort()
+  const schemas = await Promise.all(
+    [...names.map((name) => `output/${name}`), 'event.json'].map((name) => read(`schemas/${name}`)),
+  )
+  const options = { bannerComment: '', format: false, additionalProperties: false }
+  const compiled = await Promise.all(schemas.map((schema) => compile(schema, schema.title, options)))
+  const members = names.map((name, index) => `${name.replace(/\.json$/, '')}: ${schemas[index].title}`)
+  return await pretty(
+    `// ${MADE}
+${compiled.join('\n')}
+/** What each command prints with \`--json\`, and every command when it fails. */
+export interface Outputs { ${members.join('\n')} }
+`,
+    'typescript',
+  )
+}
+
 const plugins = await pluginSchemas()
 const outputs = {
   'schemas/generated/config.json': await pretty(JSON.stringify({ ...config, $id: undefined, $comment: MADE }), 'json'),
   'core/config/generated/types.ts': await types(),
   'core/config/generated/keys.ts': await keyTable(),
   'core/config/generated/validate.ts': await validator(),
+  'cli/generated/outputs.ts': await outputTypes(),
   'plugins/generated/options.ts': await pluginTypes(
     plugins,
     (await readdir(join(root, 'presets'))).map((name) => name.replace(/\.ts$/, '')).sort(),
   ),
   'plugins/generated/walrust.ts': `// ${MADE}
 /** The public surface, with what editors should know of the built-in plugins. Only its types are used. */
+export type { Outputs } from '../../cli/generated/outputs.js'
 export * from '../../core/index.js'
 import './options.js'
 `,

@@ -12,7 +12,9 @@ cleanup() {
 }
 trap cleanup EXIT
 
-npm pack --silent --pack-destination "$scratch" >/dev/null
+# With BUILT set, dist is taken as it is: somebody else may be reading it.
+[ -n "${BUILT:-}" ] || npm run --silent build
+npm pack --silent --ignore-scripts --pack-destination "$scratch" >/dev/null
 for example in examples/plugin-*; do npm pack --silent --pack-destination "$scratch" "./$example" >/dev/null; done
 mkdir "$scratch/project"
 cd "$scratch/project"

@@ -34,6 +34,11 @@ export function codecCases(subject: CodecSubject): ConformanceCase[] {
     conformanceCase(name, async () => run(hostOf(await subject.make())), subject.limit)
   return [
     ...pluginCases(subject),
+    conformanceCase('is recorded under the name of its plugin', async () => {
+      const { name } = await subject.make()
+      const mend = 'add the name of the plugin: whoever restores without it is told that name, and installs it'
+      expect(name === codec, `${name} is recorded as ${codec}`, mend)
+    }),
     one('adds its name to the codecs of a file, behind those that are there', async (host) => {
       const { codecs } = await encode(host, noiseBody(100), ['inner'])
       const mend = `return \`{ ...request, body, codecs: [...request.codecs, '${codec}'] }\``

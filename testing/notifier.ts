@@ -3,7 +3,7 @@ import { messageOf } from '../core/errors.js'
 import type { Plugin } from '../core/plugin.js'
 import { VERSION } from '../core/version.js'
 import { type ConformanceCase, conformanceCase, ConformanceError, expect } from './conformance.js'
-import { pluginCases, stopped } from './plugin.js'
+import { besides, pluginCases, stopped } from './plugin.js'
 import { hostOf } from './scene.js'
 
 /** A notifier together with whoever it tells. */
@@ -104,8 +104,27 @@ export function notifierCases(subject: NotifierSubject): ConformanceCase[] {
       }),
     )
   }
-  const make = async () => (await subject.open()).plugin
-  return [...pluginCases({ make, stopWithin, limit: subject.limit }), ...cases]
+  return [...ofEveryPlugin(subject, stopWithin), ...cases]
+}
+
+/** The cases for every plugin. The receivers are not the plugin's, and are closed behind it. */
+function ofEveryPlugin(subject: NotifierSubject, stopWithin: number): ConformanceCase[] {
+  const scenes: NotifierScene[] = []
+  const make = async () => {
+    const scene = await besides(() => subject.open())
+    scenes.push(scene)
+    return scene.plugin
+  }
+  return pluginCases({ make, stopWithin, limit: subject.limit }).map(({ name, run }) => ({
+    name,
+    run: async () => {
+      try {
+        await run()
+      } finally {
+        for (const scene of scenes.splice(0)) await scene.close?.()
+      }
+    },
+  }))
 }
 
 function first<T>(all: readonly T[]): T | undefined {

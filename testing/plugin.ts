@@ -89,13 +89,19 @@ export async function stopped(host: { stop(): Promise<void> }, within: number): 
   expect(result !== 'late', `\`stop\` was not over after ${within / 1000} s`, mend)
 }
 
+const tracked = new AsyncLocalStorage<Opened>()
+
+/** Does work that is not the plugin's: what it opens is not held against it. */
+export function besides<T>(work: () => T): T {
+  return tracked.exit(work)
+}
+
 /** What a plugin has opened and not let go, by kind. Only what is opened in `work`, or by what that has set going. */
 class Opened {
-  readonly #mine = new AsyncLocalStorage<Opened>()
   readonly #open = new Map<number, { type: string; resource: { hasRef?: () => boolean } }>()
   readonly #hook = createHook({
     init: (id, type, _trigger, resource) => {
-      if (KINDS.test(type) && this.#mine.getStore() === this) this.#open.set(id, { type, resource })
+      if (KINDS.test(type) && tracked.getStore() === this) this.#open.set(id, { type, resource })
     },
     destroy: (id) => void this.#open.delete(id),
   })
@@ -103,7 +109,7 @@ class Opened {
   async during(work: () => Promise<void>, seen: string, mend: string): Promise<void> {
     this.#hook.enable()
     try {
-      await this.#mine.run(this, work)
+      await tracked.run(this, work)
       const end = performance.now() + GRACE
       while (this.kinds.length > 0) {
         expect(

@@ -49,7 +49,7 @@ export default {
           'p99 alone ms': round(unwatched.p99),
           'p99 watched ms': round(report.writer.p99),
           'database MB': round(statSync(join(folder, 'app.db')).size / 1e6),
-          'stored MB': round(report.storedBytes / 1e6),
+          'stored MB': round(report.stored.bytes / 1e6),
         },
       })
     }

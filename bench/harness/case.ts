@@ -18,6 +18,8 @@ export interface Bench {
   runs: number
   /** Divides the durations: 1 for figures to be quoted, more for a look. */
   quick: boolean
+  /** How long what takes minutes takes, if that was asked for. */
+  minutes: number | undefined
   /** The only kind of storage to measure, if one was asked for. */
   storage: 'file' | 's3' | undefined
   /** Whether to measure the peers too. */

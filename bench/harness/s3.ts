@@ -17,7 +17,7 @@ export class S3Server {
   private constructor(
     readonly folder: string,
     readonly endpoint: string,
-    readonly child: ChildProcess,
+    private child: ChildProcess,
   ) {}
 
   static get available(): boolean {
@@ -27,13 +27,22 @@ export class S3Server {
   static async start(folder: string): Promise<S3Server> {
     mkdirSync(join(folder, 'bench'), { recursive: true })
     const port = await freePort()
-    const args = ['--access', KEYS.access, '--secret', KEYS.secret, '--port', `127.0.0.1:${port}`, '--quiet']
-    const child = spawn(program(), [...args, 'posix', folder], { stdio: 'ignore' })
-    const server = new S3Server(folder, `http://127.0.0.1:${port}`, child)
+    const server = new S3Server(folder, `http://127.0.0.1:${port}`, launch(folder, port))
+    await server.#answers()
+    return server
+  }
+
+  /** The same server again, after it was stopped: with the same address and all that was stored. */
+  async restart(): Promise<void> {
+    this.child = launch(this.folder, Number(new URL(this.endpoint).port))
+    await this.#answers()
+  }
+
+  async #answers(): Promise<void> {
     for (let i = 0; ; i++) {
-      const answer = await fetch(server.endpoint).catch(() => undefined)
-      if (answer) return server
-      if (i > 200 || child.exitCode !== null) throw new Error('versitygw did not start')
+      const answer = await fetch(this.endpoint).catch(() => undefined)
+      if (answer) return
+      if (i > 200 || this.child.exitCode !== null) throw new Error('versitygw did not start')
       await sleep(50)
     }
   }
@@ -57,9 +66,15 @@ export class S3Server {
   }
 
   async stop(): Promise<void> {
-    this.child.kill('SIGKILL')
-    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit')
+    const { child } = this
+    child.kill('SIGKILL')
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
   }
+}
+
+function launch(folder: string, port: number): ChildProcess {
+  const args = ['--access', KEYS.access, '--secret', KEYS.secret, '--port', `127.0.0.1:${port}`, '--quiet']
+  return spawn(program(), [...args, 'posix', folder], { stdio: 'ignore' })
 }
 
 function program(): string {

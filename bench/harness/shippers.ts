@@ -34,7 +34,8 @@ export interface Shipper {
   ): ReturnType<typeof run>
 }
 
-const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
+/** The program of the command. */
+export const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 const TOOLS = fileURLToPath(new URL('../../../.tmp/tools/bin', import.meta.url))
 
 export const walrust: Shipper = {

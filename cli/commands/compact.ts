@@ -1,19 +1,23 @@
 import type { Command } from 'commander'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type CompactReport, compactReport } from '../../core/compact/report.js'
 import { Upkeep } from '../../core/compact/upkeep.js'
+import { settingsOf } from '../../core/config/settings-of.js'
 import { formatSize } from '../../core/config/units.js'
 import { WalrustError } from '../../core/errors.js'
+import { openRemoval } from '../../core/fence/entry.js'
 import type { ObjectStore } from '../../core/object-store.js'
 import { type FileId, LEVEL_SNAPSHOT } from '../../core/object-keys.js'
 import { Remote } from '../../core/remote.js'
 import type { DatabaseSettings } from '../../core/settings.js'
-import { configure } from '../config.js'
-import { type Context, createContext, openStorage, print } from '../context.js'
+import { type Context, print } from '../context.js'
 import { addFlags, addStorageFlags, flagLayer } from '../flags.js'
+import type { CompactOutput } from '../generated/outputs.js'
 import { askWatcher } from '../running.js'
+import { findStored, openStores, type StoredDatabase } from '../stored-database.js'
 import { table } from '../table.js'
 
 interface CompactOptions {
@@ -29,28 +33,34 @@ export function compactCommand(program: Command): void {
     .argument('<name>', 'name of the database in storage')
     .option('--force', 'do it')
     .action(async (name: string, { bucket, force = false }: CompactOptions, command: Command) => {
-      const context = createContext(command, await configure(command, { databases: [name] }))
-      const store = await openStorage(context, bucket)
-      const result =
-        (await throughWatcher(context, name, store.url, force)) ?? (await ownCompact(context, name, store, force))
-      print(context, result, () => describe(result))
+      const { context, database } = await findStored(command, name, { bucket })
+      const [store] = await openStores(context, database)
+      const target = { ...database, settings: database.settings ?? defaults(context), store }
+      const result = (await throughWatcher(context, target, force)) ?? (await ownCompact(context, target, force))
+      print<CompactOutput>(context, result, () => describe(result))
     })
   addStorageFlags(compacting, 'where it is')
   addFlags(compacting, 'retention', 'stateDir')
 }
 
+/** What is compacted: a database in one storage. */
+interface Target extends StoredDatabase {
+  settings: DatabaseSettings
+  store: ObjectStore
+}
+
 /** A running `watch` knows best what it has just shipped and merged: it is asked to do it, by its own settings. */
 async function throughWatcher(
   context: Context,
-  name: string,
-  storage: string,
+  { name, path, settings, store }: Target,
   force: boolean,
 ): Promise<CompactReport | undefined> {
-  const { stateDir } = settingsOf(context)
+  const { stateDir } = settings
   const typed = 'retention' in flagLayer(context.command).config
   // With settings of our own nothing may be done before it is known that nobody watches.
-  const options = { storage, force: force && !typed }
-  const answer = await askWatcher<CompactReport | null>({ command: 'compact', database: name, stateDir, options })
+  const options = { storage: store.url, force: force && !typed }
+  const database = path !== undefined && existsSync(path) ? path : name
+  const answer = await askWatcher<CompactReport | null>({ command: 'compact', database, stateDir, options })
   if (answer && typed) {
     throw new WalrustError('E_USAGE', `a running watch compacts ${name} by its own settings`, {
       database: name,
@@ -60,26 +70,34 @@ async function throughWatcher(
   return answer ?? undefined
 }
 
-async function ownCompact(context: Context, name: string, store: ObjectStore, force: boolean): Promise<CompactReport> {
+async function ownCompact(context: Context, target: Target, force: boolean): Promise<CompactReport> {
   const { host, log } = context
-  const { compaction, retention } = settingsOf(context)
+  const { name, store } = target
+  const { compaction, retention } = target.settings
   const remote = new Remote(store, name, host.hooks)
   const folder = await mkdtemp(join(tmpdir(), 'walrust-compact-'))
   try {
+    const { signal } = new AbortController()
+    const inventory = await remote.inventory(signal)
+    // What a `watch` was about to remove when it ended, its next start removes: nothing may be decided that counts on it.
+    const { files, avoided } = await openRemoval(remote, inventory, signal)
+    if (force) await remote.remove(files, signal)
+    for (const file of files) inventory.remove(file)
     const parts = {
-      ...{ remote, hooks: host.hooks, log, folder, compaction, retention },
+      ...{ remote, hooks: host.hooks, log, folder, compaction, retention, avoided },
       database: { name, path: name, stateDir: folder },
     }
-    return await compactReport(remote, new Upkeep(parts, await remote.inventory()), force, new AbortController().signal)
+    return await compactReport(remote, new Upkeep(parts, inventory), force, signal)
   } finally {
     await rm(folder, { recursive: true, force: true })
     await host.stop()
   }
 }
 
-function settingsOf({ loaded }: Context): DatabaseSettings {
+/** Of a database that no configuration knows, what holds for all. */
+function defaults({ loaded }: Context): DatabaseSettings {
   if (!loaded) throw new WalrustError('E_INTERNAL', 'compacting needs a configuration')
-  return loaded.resolved.databases[0].settings
+  return settingsOf(loaded.values)
 }
 
 function describe(result: CompactReport): string {

@@ -2,13 +2,16 @@ import type { Command } from 'commander'
 import { ladderOf } from '../../core/compact/levels.js'
 import { KEYS } from '../../core/config/generated/keys.js'
 import type { LoadedConfig } from '../../core/config/load.js'
+import { expires } from '../../core/cost/kept-snapshots.js'
 import { discover } from '../../core/discover.js'
 import type { Hooks } from '../../core/hooks.js'
-import { redactValue } from '../../core/redact.js'
+import { redact, redactValue } from '../../core/redact.js'
 import type { DatabaseSettings } from '../../core/settings.js'
 import { configure } from '../config.js'
 import { type Context, createContext, print } from '../context.js'
 import { addFlags, addStorageFlags } from '../flags.js'
+import type { ExplainOutput } from '../generated/outputs.js'
+import { estimate, estimateText } from '../estimate.js'
 import { table } from '../table.js'
 
 export function explainCommand(program: Command): void {
@@ -16,11 +19,12 @@ export function explainCommand(program: Command): void {
     .command('explain')
     .description('show the effective configuration: where each value came from, and what will happen when')
     .argument('[databases...]', 'files, folders or quoted patterns')
-    .action(async (databases: string[], _options: object, command: Command) => {
+    .option('--assume <name=number...>', 'what the estimate of costs stands on, instead of what it assumes')
+    .action(async (databases: string[], { assume = [] }: { assume?: string[] }, command: Command) => {
       const loaded = await configure(command, { databases })
       const context = createContext(command, loaded)
-      const result = await explained(loaded, context)
-      print(context, result, () => asText(result))
+      const result = await explained(loaded, context, assume)
+      print<ExplainOutput>(context, result, () => asText(result))
     })
   addStorageFlags(explaining, 'where to')
   addFlags(
@@ -31,8 +35,9 @@ export function explainCommand(program: Command): void {
 
 type Explained = Awaited<ReturnType<typeof explained>>
 
-async function explained(loaded: LoadedConfig, { host }: Context) {
+async function explained(loaded: LoadedConfig, { host }: Context, assume: readonly string[]) {
   const { resolved, values, storage } = loaded
+  const databases = await discover(resolved.databases)
   return {
     file: loaded.file ?? null,
     layers: loaded.layers.map(({ source }) => source),
@@ -47,7 +52,7 @@ async function explained(loaded: LoadedConfig, { host }: Context) {
       },
     ),
     storages: storage.value.map(({ url, options }) => ({
-      url: redactValue(url),
+      url: redact(url),
       options: redactValue(options),
       origin: storage.origin,
     })),
@@ -58,13 +63,14 @@ async function explained(loaded: LoadedConfig, { host }: Context) {
       options: redactValue(options ?? null),
       hooks: tappedBy(host.hooks, name),
     })),
-    databases: (await discover(resolved.databases)).map(({ name, path, place }) => ({
+    databases: databases.map(({ name, path, place }) => ({
       name,
       path,
-      storages: place.storages.map(({ url }) => redactValue(url)),
+      storages: place.storages.map(({ url }) => redact(url)),
       schedule: schedule(place.settings),
       history: history(place.settings),
     })),
+    estimate: await estimate(databases, host, resolved.lease.ttl, assume),
     warnings: warnings(loaded),
   }
 }
@@ -90,7 +96,7 @@ function time(milliseconds: number): string {
   return `${milliseconds / size}${unit}`
 }
 
-function schedule({ sync, checkpoint, snapshot, compaction }: DatabaseSettings): string[] {
+function schedule({ sync, checkpoint, snapshot, compaction, validation }: DatabaseSettings): string[] {
   const lines = [
     `ships a commit at once after a quiet time, and every ${time(sync.interval)} under continuous writes`,
     `checkpoints from ${checkpoint.minPages} pages in the WAL${checkpoint.interval > 0 ? `, at the latest after ${time(checkpoint.interval)}` : ''}`,
@@ -107,11 +113,12 @@ function schedule({ sync, checkpoint, snapshot, compaction }: DatabaseSettings):
     lines.push(`merges files into spans of ${ladderOf(compaction).map(time).join(', ')}`)
   if (compaction.afterSnapshot) lines.push('applies retention after each snapshot')
   if (compaction.interval > 0) lines.push(`applies retention every ${time(compaction.interval)}`)
+  if (validation.interval > 0) {
+    const read = validation.depth === 'full' ? 'every byte of the history' : 'records and ends of every file'
+    lines.push(`proves the backup every ${time(validation.interval)}: ${read}, and a trial restore of the newest state`)
+  }
   return lines
 }
-
-const expires = ({ compaction, retention }: DatabaseSettings) =>
-  retention !== false && (compaction.afterSnapshot || compaction.interval > 0)
 
 function history(settings: DatabaseSettings): string[] {
   const { compaction, retention } = settings
@@ -144,7 +151,7 @@ function warnings({ resolved, storage }: LoadedConfig): string[] {
   return all
 }
 
-function asText({ file, layers, settings, storages, plugins, databases, warnings }: Explained): string {
+function asText({ file, layers, settings, storages, plugins, databases, estimate, warnings }: Explained): string {
   const show = (value: unknown) => (value === null ? '–' : typeof value === 'string' ? value : JSON.stringify(value))
   const list = (title: string, lines: readonly string[]) =>
     lines.length > 0 ? ['', title, ...lines.map((line) => `  ${line}`)] : []
@@ -171,6 +178,7 @@ function asText({ file, layers, settings, storages, plugins, databases, warnings
       ...list(`${name} (${path}) → ${storages.map(show).join(', ')}`, schedule),
       ...history.map((line) => `  keeps ${line}`),
     ]),
+    ...list('a month, estimated', estimateText(estimate)),
     ...list('warnings', warnings),
   ].join('\n')
 }

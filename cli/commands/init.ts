@@ -6,6 +6,7 @@ import { messageOf, systemCode, WalrustError } from '../../core/errors.js'
 import { BUILT_IN } from '../built-in.js'
 import { type CarriedOver, fromLitestream, fromToml } from '../carry-over.js'
 import { createContext, print } from '../context.js'
+import type { InitOutput } from '../generated/outputs.js'
 
 const FILE = 'walrust.config.ts'
 
@@ -31,7 +32,7 @@ export function initCommand(program: Command): void {
         })
       }
       const lost = carried?.lost ?? []
-      print(context, { file: FILE, preset: preset ?? null, notCarriedOver: lost }, () =>
+      print<InitOutput>(context, { file: FILE, preset: preset ?? null, notCarriedOver: lost }, () =>
         [
           `${FILE} written.`,
           ...(lost.length > 0 ? ['Not carried over:', ...lost.map((what) => `  - ${what}`)] : []),
@@ -66,27 +67,17 @@ async function configText(preset: string | undefined, carried: CarriedOver | und
   if (preset !== undefined) lines.push(`  presets: ['walrust:${preset}'],`, '')
   lines.push('  // Paths, folders or patterns. Databases that are named on the command line take their place.')
   lines.push(`  databases: ${literal(databases)},`, '')
-  if (!carried) lines.push(...(STORAGE[preset ?? 'local'] ?? STORAGE.local))
+  if (!carried) lines.push(...(await startOf(preset)).map((line) => `  ${line}`))
   for (const [key, value] of Object.entries(settings)) lines.push(`  ${key}: ${literal(value)},`)
   lines.push('})', '')
   return lines.join('\n')
 }
 
-/** What is said about storage in a new configuration, by preset. */
-const STORAGE: Readonly<Record<string, readonly string[]>> = {
-  local: ['  // Where backups go. This is what the preset says.', "  storage: 'file:walrust-backups',"],
-  s3: [
-    '  // Bucket and prefix. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
-    "  storage: 's3://BUCKET/PREFIX',",
-  ],
-  tigris: [
-    '  // Bucket and prefix. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
-    "  storage: 's3://BUCKET/PREFIX',",
-  ],
-  gcs: [
-    '  // Bucket and prefix. Credentials come from GOOGLE_APPLICATION_CREDENTIALS.',
-    "  storage: 'gs://BUCKET/PREFIX',",
-  ],
+/** What a preset has to say about storage; a mix-in has nothing, and leaves it to the one for this machine. */
+async function startOf(preset = 'local'): Promise<readonly string[]> {
+  const { starts } = BUILT_IN
+  const name = `walrust:${preset}`
+  return await (Object.hasOwn(starts, name) ? starts[name] : starts['walrust:local'])()
 }
 
 async function databasesHere(): Promise<string[]> {

@@ -6,6 +6,7 @@ import { Remote } from '../../core/remote.js'
 import { historyOf, summarizeAll } from '../../core/restore/summary.js'
 import { type Context, createContext, openStorage, print } from '../context.js'
 import { addStorageFlags } from '../flags.js'
+import type { ListOutput } from '../generated/outputs.js'
 import { table } from '../table.js'
 
 export function listCommand(program: Command): void {
@@ -25,7 +26,7 @@ export function listCommand(program: Command): void {
 
 async function listAll(context: Context, store: ObjectStore): Promise<void> {
   const databases = await summarizeAll(store, context.host.hooks)
-  print(context, { storage: store.url, databases }, () => {
+  print<ListOutput>(context, { storage: store.url, databases }, () => {
     if (databases.length === 0) return `There are no backups in ${store.url}.`
     const rows = databases.map((db) => [
       db.name,
@@ -42,7 +43,7 @@ async function listAll(context: Context, store: ObjectStore): Promise<void> {
 
 async function listOne(context: Context, remote: Remote): Promise<void> {
   const result = await historyOf(remote)
-  print(context, result, () => {
+  print<ListOutput>(context, result, () => {
     const rows = result.history.map((file) => [
       file.level === LEVEL_SNAPSHOT ? 'snapshot' : `level ${file.level}`,
       file.minTxid === file.maxTxid ? file.maxTxid : `${file.minTxid}–${file.maxTxid}`,

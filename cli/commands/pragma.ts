@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { open } from 'node:fs/promises'
 import { messageOf, systemCode, WalrustError } from '../../core/errors.js'
+import { print } from '../context.js'
+import type { PragmaOutput } from '../generated/outputs.js'
 
 /** What is recommended to the application, for each of its connections, and why. */
 const PRAGMAS: ReadonlyArray<readonly [sql: string, why: string]> = [
@@ -25,10 +27,11 @@ export function pragmaCommand(program: Command): void {
     .description('print the PRAGMAs that are recommended to the application, as SQL')
     .option('-o, --output <file>', 'write them to a file that is not there yet')
     .option('--no-comments', 'without the reasons')
-    .action(async ({ output, comments }: PragmaOptions) => {
-      const text = recommended(comments)
-      if (output === undefined) process.stdout.write(text)
-      else await write(output, text)
+    .action(async ({ output, comments }: PragmaOptions, command: Command) => {
+      const { json = false } = command.optsWithGlobals<{ json?: boolean }>()
+      const pragmas = PRAGMAS.map(([statement, why]) => ({ sql: statement, why }))
+      if (output !== undefined) await write(output, recommended(comments))
+      else print<PragmaOutput>({ json }, { pragmas }, () => recommended(comments))
     })
 }
 

@@ -5,12 +5,20 @@ import { formatSize } from '../../core/config/units.js'
 import { EXIT, messageOf, WalrustError } from '../../core/errors.js'
 import { formatChecksum } from '../../core/ltx/checksum.js'
 import type { IntegrityCheck } from '../../core/restore/database-target.js'
-import { type Listed, newestRemote } from '../../core/restore/newest-remote.js'
+import {
+  checkPlaces,
+  firstThatCan,
+  type Listed,
+  listRemotes,
+  tellPassedOver,
+} from '../../core/restore/newest-remote.js'
 import { parseTime } from '../../core/restore/point-in-time.js'
 import { planPoint, restorePoint, type WantedPoint } from '../../core/restore/restore-point.js'
 import { type Context, print } from '../context.js'
 import { addStorageFlags } from '../flags.js'
+import type { RestoreOutput } from '../generated/outputs.js'
 import { withProgress } from '../progress.js'
+import { rememberRestore } from '../remember-restore.js'
 import { allStored, findStored, openStores, patternsOf, type StoredDatabase } from '../stored-database.js'
 import { table } from '../table.js'
 import { txid } from '../values.js'
@@ -23,6 +31,7 @@ interface RestoreCommandOptions {
   pointInTime?: string
   force?: boolean
   parallelism?: number
+  cacheDir?: string
   integrityCheck: IntegrityCheck
   ifDbNotExists?: boolean
   ifReplicaExists?: boolean
@@ -46,6 +55,10 @@ export function restoreCommand(program: Command): void {
     .option('--if-db-not-exists', 'do nothing, successfully, if the database is there')
     .option('--if-replica-exists', 'do nothing, successfully, if there is no backup')
     .option('--dry-run', 'show what would be done, and change nothing')
+    .option(
+      '--cache-dir <folder>',
+      'take what is here already from the spool of a `watch`, or the state directory it is in',
+    )
     .option('--parallelism <n>', 'requests at a time', parallelism)
     .addOption(
       new Option('--integrity-check <how>', 'how thoroughly SQLite looks at the result')
@@ -81,7 +94,7 @@ async function restoreOne(
       throw new WalrustError('E_USAGE', `tell where ${database.name} goes, with -o FILE: no configuration says so`)
     }
     const outcome = await bringBack(context, database, file, wanted, options)
-    print(context, outcome, () => describe(outcome))
+    print<RestoreOutput>(context, outcome, () => describe(outcome))
   } finally {
     await context.host.stop()
   }
@@ -109,7 +122,7 @@ async function restoreAll(wanted: WantedPoint, options: RestoreCommandOptions, c
         gravest = Math.max(gravest, failure.exitCode)
       }
     }
-    print(context, { databases: outcomes }, () => outcomes.map(describe).join('\n'))
+    print<RestoreOutput>(context, { databases: outcomes }, () => outcomes.map(describe).join('\n'))
     process.exitCode = gravest
   } finally {
     await context.host.stop()
@@ -130,24 +143,32 @@ async function bringBack(
   const stores = await openStores(context, database)
   // Transactions are counted in each storage by itself: a number means the first one.
   const asked = wanted.txid === undefined ? stores : stores.slice(0, 1)
-  const listed = await newestRemote(asked, name, context.host.hooks)
-  if (options.ifReplicaExists && listed.inventory.size === 0) {
+  const listed = await listRemotes(asked, name, context.host.hooks)
+  if (options.ifReplicaExists && listed.every(({ inventory }) => inventory.size === 0)) {
+    checkPlaces(asked)
     return { database: name, action: 'skipped', file, reason: 'no-backup' }
   }
+  const passedOver = tellPassedOver(context.log)
   if (options.dryRun) {
-    return { database: name, action: 'planned', ...(await describePlan(listed, file, wanted, options)) }
+    const plan = await firstThatCan(listed, (from) => describePlan(from, file, wanted, options), passedOver)
+    return { database: name, action: 'planned', ...plan }
   }
-  return { database: name, action: 'restored', ...(await carryOut(listed, file, wanted, options)) }
+  const done = await firstThatCan(listed, (from) => carryOut(from, file, wanted, options), passedOver)
+  await rememberRestore(context, { name, file, checksum: BigInt(`0x${done.checksum}`), stores })
+  return { database: name, action: 'restored', ...done }
 }
 
 async function carryOut(
   { remote, inventory }: Listed,
   file: string,
   wanted: WantedPoint,
-  { force = false, integrityCheck, parallelism }: RestoreCommandOptions,
+  { force = false, integrityCheck, parallelism, cacheDir }: RestoreCommandOptions,
 ) {
   const result = await withProgress('restoring', (progress) =>
-    restorePoint(remote, inventory, wanted, { target: file, force, integrityCheck, parallelism, progress }),
+    restorePoint(remote, inventory, wanted, {
+      ...{ target: file, force, integrityCheck },
+      ...{ parallelism, cacheDir, progress },
+    }),
   )
   return {
     storage: remote.store.url,
@@ -159,6 +180,7 @@ async function carryOut(
     integrityCheck,
     bytes: result.size,
     files: result.files,
+    cachedFiles: result.cached,
   }
 }
 
@@ -213,7 +235,7 @@ function describe(outcome: Outcome): string {
       return [
         `${database} restored to ${file}`,
         `  transaction ${outcome.txid}, seen at ${outcome.timestamp}`,
-        `  ${formatSize(outcome.bytes)} from ${countFiles(outcome.files)}`,
+        `  ${formatSize(outcome.bytes)} from ${countFiles(outcome.files)}${outcome.cachedFiles > 0 ? `, ${outcome.cachedFiles} of them from this machine` : ''}`,
         `  database checksum ${outcome.checksum}${outcome.checksumCompared ? ', as recorded' : ' (none was recorded)'}`,
         `  integrity check: ${outcome.integrityCheck === 'none' ? 'not done' : 'ok'}`,
       ].join('\n')

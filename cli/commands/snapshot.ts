@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
 import { WalrustError } from '../../core/errors.js'
-import { Service } from '../../core/service.js'
+import { Service } from '../../core/service/service.js'
 import { configure } from '../config.js'
 import { type Context, createContext, openStorage, print, sayDefault } from '../context.js'
 import { addFlags, addStorageFlags } from '../flags.js'
+import type { SnapshotOutput } from '../generated/outputs.js'
 import { askWatcher } from '../running.js'
 
 interface SnapshotOptions {
@@ -21,26 +22,24 @@ export function snapshotCommand(program: Command): void {
       const loaded = await configure(command, { databases: [path], giveUp: true, adopt: options.adopt })
       const context = createContext(command, loaded)
       const done = (await throughWatcher(path, options.bucket, context)) ?? (await ownSnapshot(context))
-      print(context, done, () => `${done.database}: snapshot of transaction ${done.txid}`)
+      print<SnapshotOutput>(context, done, () => `${done.database}: snapshot of transaction ${done.txid}`)
     })
   addStorageFlags(taking, 'where to')
   addFlags(taking, 'stateDir')
 }
 
-interface Done {
-  database: string
-  storages: readonly string[]
-  txid: number
-}
-
 /** A running `watch` has the database to itself: it is asked. */
-async function throughWatcher(path: string, bucket: string | undefined, context: Context): Promise<Done | undefined> {
+async function throughWatcher(
+  path: string,
+  bucket: string | undefined,
+  context: Context,
+): Promise<SnapshotOutput | undefined> {
   const { stateDir } = context.loaded?.resolved.databases[0]?.settings ?? {}
   const storages = bucket === undefined ? undefined : [(await openStorage(context, bucket)).url]
-  return await askWatcher<Done>({ command: 'snapshot', database: path, stateDir, options: { storages } })
+  return await askWatcher<SnapshotOutput>({ command: 'snapshot', database: path, stateDir, options: { storages } })
 }
 
-async function ownSnapshot(context: Context): Promise<Done> {
+async function ownSnapshot(context: Context): Promise<SnapshotOutput> {
   const { host, log, loaded } = context
   if (!loaded) throw new WalrustError('E_INTERNAL', 'a snapshot needs a configuration')
   sayDefault(context)
@@ -49,7 +48,7 @@ async function ownSnapshot(context: Context): Promise<Done> {
     await service.start()
     const [database] = service.names
     const txid = await service.snapshot(database)
-    return { database, storages: service.storagesOf(database), txid }
+    return { database, storages: [...service.storagesOf(database)], txid }
   } finally {
     await service.close()
   }

@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { WalrustError } from '../../core/errors.js'
+import { timerDelay } from '../../core/timers.js'
 import { createContext, print } from '../context.js'
+import type { SyncOutput } from '../generated/outputs.js'
 import { askWatcher } from '../running.js'
 import { duration } from '../values.js'
 
@@ -19,8 +21,8 @@ export function syncCommand(program: Command): void {
     .action(async (name: string, options: SyncOptions, command: Command) => {
       const context = createContext(command)
       const { timeout, stateDir } = options
-      const signal = timeout === undefined ? undefined : AbortSignal.timeout(timeout)
-      const answer = await askWatcher<{ database: string; storages: string[] }>({
+      const signal = timeout === undefined ? undefined : AbortSignal.timeout(timerDelay(timeout))
+      const answer = await askWatcher<SyncOutput>({
         ...{ command: 'sync', database: name, stateDir, signal },
       }).catch((error: unknown) => {
         if (!signal?.aborted) throw error
@@ -32,6 +34,10 @@ export function syncCommand(program: Command): void {
           hint: 'Start `walrust watch`, or name the file of the database; `walrust watch --once` ships what is pending.',
         })
       }
-      print(context, answer, () => `${answer.database}: everything is durable in ${answer.storages.join(' and ')}`)
+      print<SyncOutput>(
+        context,
+        answer,
+        () => `${answer.database}: everything is durable in ${answer.storages.join(' and ')}`,
+      )
     })
 }

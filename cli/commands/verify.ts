@@ -1,16 +1,19 @@
 import type { Command } from 'commander'
 import { resolve } from 'node:path'
 import { formatSize } from '../../core/config/units.js'
-import { EXIT } from '../../core/errors.js'
+import { ERRORS, EXIT } from '../../core/errors.js'
 import { formatChecksum } from '../../core/ltx/checksum.js'
 import { Remote } from '../../core/remote.js'
 import { type Comparison, compareWithLive } from '../../core/verify/against.js'
 import { type Finding, findingText } from '../../core/verify/finding.js'
 import { trialRestore } from '../../core/verify/trial-restore.js'
 import { verifyWithEnds, type VerifyResult } from '../../core/verify/verify.js'
-import { type Context, createContext, openStorage, print } from '../context.js'
+import { type Context, print } from '../context.js'
+import { addStorageFlags } from '../flags.js'
+import type { VerifyOutput } from '../generated/outputs.js'
 import { withProgress } from '../progress.js'
 import { askWatcher } from '../running.js'
+import { findStored, openStores, type StoredDatabase } from '../stored-database.js'
 
 interface VerifyCommandOptions {
   bucket?: string
@@ -35,26 +38,29 @@ interface Proof extends VerifyResult {
 }
 
 export function verifyCommand(program: Command): void {
-  program
+  const verifying = program
     .command('verify')
     .description('prove that a backup is complete')
-    .argument('<name>', 'name of the database in storage')
-    .option('-b, --bucket <url>', 'where it is')
+    .argument('<name>', 'name of the database in storage, or a URL that ends in it')
     .option('--quick', 'look at names, records and both ends of each file, and read no pages')
     .option('--restore', 'restore the newest state as well, let SQLite check it, and remove it again')
     .option('--scratch <folder>', 'where that is done (default: the folder for temporary files)')
     .option('--against <database>', 'prove as well that a live database is what storage has')
     .action(async (name: string, options: VerifyCommandOptions, command: Command) => {
-      const context = createContext(command)
-      const proof = await prove(context, name, options)
-      print(context, proof, () => report(proof))
+      const { context, database } = await findStored(command, name, options)
+      const proof = await prove(context, database, options)
+      print<VerifyOutput>(context, proof, () => report(proof))
       process.exitCode = exitCode(proof.findings)
+      const missing = proof.findings.find(({ code }) => code === 'codec-missing')
+      if (missing) context.log.error(missing.what, { code: 'E_CODEC_MISSING', hint: ERRORS.E_CODEC_MISSING.hint })
       await context.host.stop()
     })
+  addStorageFlags(verifying, 'where it is')
 }
 
-async function prove(context: Context, name: string, options: VerifyCommandOptions): Promise<Proof> {
-  const remote = new Remote(await openStorage(context, options.bucket), name, context.host.hooks)
+async function prove(context: Context, database: StoredDatabase, options: VerifyCommandOptions): Promise<Proof> {
+  const [store] = await openStores(context, database)
+  const remote = new Remote(store, database.name, context.host.hooks)
   const { quick, scratch } = options
   const { result, ends } = await withProgress('verifying', (progress) =>
     verifyWithEnds(remote, { progress: (done, of, bytes) => progress({ done, of, bytes }), quick }),
@@ -90,6 +96,8 @@ async function syncWatcher({ loaded }: Context, path: string): Promise<boolean> 
 
 function exitCode(findings: readonly Finding[]): number {
   if (findings.some(({ code }) => code === 'nothing-found')) return EXIT.restore
+  // Nothing can be said of what is there: it is the installation that lacks something.
+  if (findings.length > 0 && findings.every(({ code }) => code === 'codec-missing')) return EXIT.usage
   return findings.length > 0 ? EXIT.integrity : EXIT.ok
 }
 

@@ -2,11 +2,12 @@ import type { Command } from 'commander'
 import type { ResolvedConfig } from '../../core/config/resolved.js'
 import { messageOf, WalrustError } from '../../core/errors.js'
 import type { Log } from '../../core/log.js'
-import { gravest, Service } from '../../core/service.js'
+import { gravest, Service } from '../../core/service/service.js'
 import { configure } from '../config.js'
 import { createContext, sayDefault } from '../context.js'
 import { addFlags, addStorageFlags } from '../flags.js'
 import { StopSignals } from '../signals.js'
+import { validateApart } from '../validate.js'
 
 interface WatchOptions {
   once?: boolean
@@ -20,6 +21,9 @@ const SECTIONS = [
   ...['sync', 'snapshot', 'checkpoint', 'compaction', 'retention', 'validation', 'metrics', 'resilience', 'upload'],
   ...['shadowWal', 'spool', 'stateDir', 'shutdownTimeout'],
 ]
+
+/** How long whoever reads the log has for the rest of it when everything is done, in milliseconds. */
+const LAST_WORDS = 5000
 
 export function watchCommand(program: Command): void {
   const watching = program
@@ -47,7 +51,9 @@ async function watch(databases: string[], options: WatchOptions, command: Comman
   const { host, log } = context
   sayDefault(context)
   const config = loaded.resolved
-  const service = new Service({ config, host, log })
+  const { file } = loaded
+  const validate = validateApart({ cwd: process.cwd(), file })
+  const service = new Service({ config, host, log, validate })
   const signals = new StopSignals()
   const errors: WalrustError[] = []
   let code = 0
@@ -63,6 +69,8 @@ async function watch(databases: string[], options: WatchOptions, command: Comman
     errors.push(...(await service.close()))
   }
   for (const { message, code, hint } of errors) log.error(message, { code, hint })
+  // Everything is closed. A log that nobody reads to its end keeps no process, nor what a plugin has not let go of.
+  setTimeout(() => process.exit(), LAST_WORDS).unref()
   return code || gravest(errors)
 }
 

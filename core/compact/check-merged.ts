@@ -1,5 +1,5 @@
 import { isError } from '../errors.js'
-import type { FileFacts } from '../facts.js'
+import { type FileFacts, mergedGaps } from '../facts.js'
 import type { StoredFile } from '../inventory.js'
 import { LtxError } from '../ltx/errors.js'
 import type { LtxHeader } from '../ltx/header.js'
@@ -80,13 +80,10 @@ async function factsOf(
   sources: readonly StoredFile[],
   signal: AbortSignal,
 ): Promise<FileFacts> {
-  let gapStart: number | undefined
-  for (const source of sources) {
-    const facts = await remote.recorded(source, signal)
-    if (facts.gapStart !== undefined) gapStart = Math.min(gapStart ?? Infinity, facts.gapStart)
-  }
+  const recorded: FileFacts[] = []
+  for (const source of sources) recorded.push(await remote.recorded(source, signal))
   const { timestamp, pre, post } = header
-  return { timestamp, sha256, pre, post, prev: undefined, codecs: [], gapStart }
+  return { timestamp, sha256, pre, post, prev: undefined, codecs: [], ...mergedGaps(recorded) }
 }
 
 /** Whether sources hold everything that a file holds. */

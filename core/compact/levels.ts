@@ -27,6 +27,8 @@ export function ladderOf({ levels }: CompactionSettings): readonly number[] {
   return [...levels, ...BRIDGES.filter((span) => span > top)].slice(0, LEVEL_SNAPSHOT - 1)
 }
 
+const LEVELS_ABOVE = Array.from({ length: LEVEL_SNAPSHOT }, (_, index) => index + 1)
+
 /**
  * The ladder of levels: what was seen in one window of a level's span becomes one file of that level. Windows are
  * aligned to UTC, and a level goes on where it ends, so that a run after a kill comes to the same files.
@@ -40,6 +42,7 @@ export function planMerges(inventory: Inventory, compaction: CompactionSettings,
     const level = index + 1
     const made: StoredFile[] = []
     for (const sources of windows([...unmerged(inventory, level), ...below], span, now)) {
+      if (sources.every((file) => isOverAndStays(inventory, file, compaction, now))) continue
       merges.push({ level, sources })
       made.push(merged(level, sources))
     }
@@ -62,17 +65,45 @@ export function planRemovals(inventory: Inventory, compaction: CompactionSetting
 
 /** Files whose time is over although nothing has taken them in: of the highest level, and what no level knows of. */
 export function planExpiry(inventory: Inventory, compaction: CompactionSettings, now: number): StoredFile[] {
-  const top = ladderOf(compaction).length
   const newest = inventory.level(LEVEL_SHIPPED).at(-1)
+  const longest = longestKeep(compaction)
   const old: StoredFile[] = []
   for (let level = LEVEL_SHIPPED; level < LEVEL_SNAPSHOT; level++) {
     for (const file of inventory.level(level)) {
-      const merged = file.minTxid > 1 && level < top
-      const keep = leastKeep(compaction, merged ? top : level)
+      const keep = file.minTxid > 1 ? longest : leastKeep(compaction, level)
       if (now - file.timestamp > keep && file !== newest) old.push(file)
     }
   }
   return old
+}
+
+/**
+ * Whether the time of a file is over although it stays for good. Taken in by itself it would be taken in again after
+ * what came of that has gone, and so on for ever.
+ */
+function isOverAndStays(inventory: Inventory, file: StoredFile, compaction: CompactionSettings, now: number): boolean {
+  const stays = file.level === LEVEL_SHIPPED && (inventory.isFencePost(file) || file === inventory.level(0).at(-1))
+  return stays && now - file.timestamp > longestKeep(compaction)
+}
+
+/**
+ * Fence posts that would have gone by now if they were ordinary files. They stay where they are, but nothing else has to
+ * stay so that exactly their transaction can be restored.
+ */
+export function passedFencePosts(inventory: Inventory, compaction: CompactionSettings, now: number): StoredFile[] {
+  const passed: StoredFile[] = []
+  const keep = leastKeep(compaction, LEVEL_SHIPPED)
+  for (const txid of inventory.fencePosts) {
+    const file = inventory.find({ level: LEVEL_SHIPPED, minTxid: txid, maxTxid: txid })
+    if (!file || now - file.timestamp <= keep) continue
+    const isHeld = (level: number) => {
+      const files = inventory.level(level)
+      const over = files.at(firstEndingAt(files, txid))
+      return over !== undefined && over.maxTxid >= txid && over.minTxid <= txid
+    }
+    if (LEVELS_ABOVE.some(isHeld)) passed.push(file)
+  }
+  return passed
 }
 
 /** The built-in tap of `retain` for the levels above 0. */
@@ -91,18 +122,35 @@ export function retainLevels(plan: RetainPlan): RetainPlan {
   }
 }
 
+export interface DueParts {
+  inventory: Inventory
+  compaction: CompactionSettings
+  /** Milliseconds since the epoch. */
+  now: number
+  /** Whether anything is ever removed. */
+  removes: boolean
+  /** What was to go and had to stay: whether it may go by now is asked when there is something else to do. */
+  needed: ReadonlySet<StoredFile>
+}
+
 /** When there is something to do for the levels, milliseconds since the epoch; `Infinity` if nothing will be. */
-export function levelsDue(inventory: Inventory, compaction: CompactionSettings): number {
+export function levelsDue({ inventory, compaction, now, removes, needed }: DueParts): number {
   let due = Infinity
   for (const [index, span] of ladderOf(compaction).entries()) {
-    const first = firstUnmerged(inventory, index + 1)
+    const isLeft = (file: StoredFile) => isOverAndStays(inventory, file, compaction, now)
+    const first = firstOf(unmerged(inventory, index + 1), (file) => !isLeft(file))
     if (first) due = Math.min(due, (Math.floor(first.timestamp / span) + 1) * span + LATE)
-    const oldest = ladder(inventory, index).next().value
+    const oldest = removes && firstOf(ladder(inventory, index), (file) => !needed.has(file))
     if (!oldest || !isCovered(inventory, oldest)) continue
     const keep = leastKeep(compaction, index)
     due = Math.min(due, oldest.timestamp + keep + Math.min(keep, REMOVE_EVERY))
   }
   return due
+}
+
+function firstOf<T>(items: Iterable<T>, wanted: (item: T) => boolean): T | undefined {
+  for (const item of items) if (wanted(item)) return item
+  return undefined
 }
 
 /** What a merge of files gives, as far as that can be said before. */
@@ -116,28 +164,55 @@ function leastKeep(compaction: CompactionSettings, level: number): number {
   return Math.max(LEAST_KEEP, keepOf(compaction, level))
 }
 
+/**
+ * How long anything stays that is not a whole database, at least: whichever level is kept longest. If a file went before
+ * what it was merged from, that would be merged again.
+ */
+function longestKeep({ keep }: CompactionSettings): number {
+  return keep.length > 0 ? Math.max(LEAST_KEEP, ...keep) : Infinity
+}
+
 export function keepOf({ keep }: CompactionSettings, level: number): number {
   return keep[Math.min(level, keep.length - 1)] ?? Infinity
 }
 
-/** Files of a level that may be merged and removed, oldest first: no whole database, not the newest of level 0. */
+/** Files of a level that may go once they are merged, oldest first: no whole database, no fence post, not the newest of level 0. */
 function* ladder(inventory: Inventory, level: number): Generator<StoredFile, undefined> {
   const files = inventory.level(level)
   const end = level === LEVEL_SHIPPED ? files.length - 1 : files.length
-  for (let i = 0; i < end; i++) if (files[i].minTxid > 1) yield files[i]
+  for (let i = 0; i < end; i++) if (files[i].minTxid > 1 && !inventory.isFencePost(files[i])) yield files[i]
   return undefined
 }
 
 /** Files of the level below that a level has not taken in yet. */
-function unmerged(inventory: Inventory, level: number): StoredFile[] {
-  const from = indexBehind(inventory, level)
-  return inventory.level(level - 1).filter((file, index) => index >= from && file.minTxid > 1)
+function* unmerged(inventory: Inventory, level: number): Generator<StoredFile, undefined> {
+  const below = inventory.level(level - 1)
+  for (let i = indexBehind(inventory, level); i < below.length; i++) {
+    if (isMergeable(inventory, below[i])) yield below[i]
+  }
+  return undefined
 }
 
-function firstUnmerged(inventory: Inventory, level: number): StoredFile | undefined {
-  const below = inventory.level(level - 1)
-  for (let i = indexBehind(inventory, level); i < below.length; i++) if (below[i].minTxid > 1) return below[i]
-  return undefined
+/** Whether the ladder takes a file in: one that holds the whole database it never does. */
+function isMergeable(inventory: Inventory, file: StoredFile): boolean {
+  return file.minTxid > 1 && !isLeftBehind(inventory, file)
+}
+
+/**
+ * Whether a file has outlived everything that it continued: a fence post, or the newest of a database at rest, which stay
+ * when the rest goes. What would be made of it has nothing to stand on, and would be made anew each time it has gone.
+ */
+function isLeftBehind(inventory: Inventory, { minTxid }: StoredFile): boolean {
+  const before = minTxid - 1
+  for (let level = LEVEL_SHIPPED; level <= LEVEL_SNAPSHOT; level++) {
+    const files = inventory.level(level)
+    const file = files.at(firstEndingAt(files, before))
+    if (file === undefined || file.minTxid > before) continue
+    // From a snapshot of more than that no way leads here.
+    if (level === LEVEL_SNAPSHOT && file.maxTxid > before) continue
+    if (!inventory.isFencePost(file) || !isLeftBehind(inventory, file)) return false
+  }
+  return true
 }
 
 /**

@@ -1,5 +1,6 @@
+import { setMaxListeners } from 'node:events'
 import { isError, messageOf, WalrustError } from '../errors.js'
-import type { FileFacts } from '../facts.js'
+import { type FileFacts, mergedGaps } from '../facts.js'
 import type { DatabaseInfo, Hooks } from '../hooks.js'
 import type { StoredFile } from '../inventory.js'
 import { LtxError } from '../ltx/errors.js'
@@ -9,16 +10,22 @@ import { fileName, type FileId } from '../object-keys.js'
 import type { ObjectBody } from '../object-store.js'
 import { NO_PAGES } from '../pages/page-set.js'
 import type { Remote } from '../remote.js'
+import { encodeThrough } from '../stages/encode.js'
 import { readMerged } from './check-merged.js'
 import { mergedBody } from './merged-body.js'
 import { Scratch } from './scratch.js'
 
 /** Files up to this are read whole before they are merged, so that not each of them keeps a connection open. */
 const SMALL = 256 * 1024
+/**
+ * Files up to this are copied to disk one after the other before they are merged: eight answers of a service that are
+ * read page by page took 25 MB, most of it in what holds up the network.
+ */
+const COPIED = 16 * 1024 * 1024
 /** So much of small files is in memory at once. */
 const SMALL_TOTAL = 2 * 1024 * 1024
-/** So many files are merged in one go; more are merged in groups first. */
-const MOST = 16
+/** So many files are merged in one go, each with a buffer of its own; more are merged in groups first. */
+const MOST = 8
 /** Requests for small files at a time. */
 const PARALLEL = 4
 
@@ -81,8 +88,7 @@ async function mergeOnce(work: MergeWork, level: number, sources: readonly Store
     cleanup.push(() => plain.remove())
     if (!header) throw new WalrustError('E_INTERNAL', 'a merge ended without a header')
     const request = { database, header, pages: NO_PAGES, body: plain.body(), codecs: [] }
-    const { body, codecs } = await hooks.encode.promise(request)
-    if (!body) throw new WalrustError('E_HOOK', 'no plugin encoded the file', { hook: 'encode' })
+    const { body, codecs } = await encodeThrough(hooks, request)
     const wrapped = codecs.length > 0 ? await Scratch.take(body, work.folder) : plain
     cleanup.push(() => wrapped.remove())
     const facts: FileFacts = {
@@ -92,7 +98,7 @@ async function mergeOnce(work: MergeWork, level: number, sources: readonly Store
       post: header.post,
       prev: undefined,
       codecs,
-      gapStart: inputs.gapStart,
+      ...mergedGaps(inputs.facts),
     }
     const file: FileId = { level, minTxid: header.minTxid, maxTxid: header.maxTxid }
     const put = {
@@ -145,8 +151,8 @@ async function checkStored(
 
 /** Fetches what is merged with few connections and bounded memory. */
 export class Inputs {
-  /** Since when commits may have passed unseen in what was read, milliseconds since the epoch. */
-  gapStart: number | undefined
+  /** Of what was read and holds commits that passed unseen. */
+  readonly facts: FileFacts[] = []
   readonly #work: MergeWork
   readonly #parts: Part[] = []
   #small: Buffer[] = []
@@ -154,6 +160,8 @@ export class Inputs {
 
   constructor(work: MergeWork) {
     this.#work = work
+    // Each file that is open listens to it: more than Node takes for a leak.
+    setMaxListeners(0, work.signal)
   }
 
   /** Gives at most {@link MOST} inputs that stand for all of the files. */
@@ -161,8 +169,7 @@ export class Inputs {
     for (let i = 0; i < sources.length;) {
       if (sources[i].size > SMALL) {
         await this.#foldSmall()
-        const file = sources[i++]
-        await this.#add({ open: () => this.#stream(file), close: () => Promise.resolve() })
+        await this.#addLarge(sources[i++])
         continue
       }
       const run = sources.slice(i, i + PARALLEL)
@@ -177,6 +184,11 @@ export class Inputs {
 
   async close(): Promise<void> {
     for (const part of this.#parts) await part.close()
+  }
+
+  async #addLarge(file: StoredFile): Promise<void> {
+    if (file.size > COPIED) await this.#add({ open: () => this.#stream(file), close: () => Promise.resolve() })
+    else await this.#add(await this.#toScratch(this.#stream(file)))
   }
 
   async #addSmall(bytes: Buffer): Promise<void> {
@@ -196,20 +208,20 @@ export class Inputs {
     else await this.#add(await this.#fold(small.map((bytes) => [bytes])))
   }
 
+  /** Takes an input; one too many, and those before it become one. */
   async #add(part: Part): Promise<void> {
-    if (this.#parts.length === MOST) {
-      const parts = this.#parts.splice(0)
-      this.#parts.push(await this.#fold(parts.map((one) => one.open())))
-      for (const one of parts) await one.close()
-    }
     this.#parts.push(part)
+    if (this.#parts.length <= MOST) return
+    const folded = await this.#fold(this.#parts.slice(0, MOST).map((one) => one.open()))
+    for (const one of this.#parts.splice(0, MOST, folded)) await one.close()
   }
 
   async #fold(sources: LtxSource[]): Promise<Part> {
-    const scratch = await Scratch.take(
-      mergedBody(sources, {}, () => undefined),
-      this.#work.folder,
-    )
+    return await this.#toScratch(mergedBody(sources, {}, () => undefined))
+  }
+
+  async #toScratch(body: ObjectBody): Promise<Part> {
+    const scratch = await Scratch.take(body, this.#work.folder)
     return { open: () => scratch.body(), close: () => scratch.remove() }
   }
 
@@ -222,7 +234,7 @@ export class Inputs {
   async *#stream(file: StoredFile): ObjectBody {
     const { remote, signal } = this.#work
     const { facts, body } = await remote.open(file, signal)
-    if (facts.gapStart !== undefined) this.gapStart = Math.min(this.gapStart ?? Infinity, facts.gapStart)
+    if (facts.gapStart !== undefined) this.facts.push(facts)
     yield* await remote.unwrap(body, facts.codecs)
   }
 }

@@ -14,6 +14,8 @@ export interface Protected {
 /**
  * Takes out of what is to be removed whatever a point needs that stays: every point at which a file ends that is not
  * to be removed, and the newest of all. Nothing else decides over deletion, whoever asked for it.
+ *
+ * Of files that reach equally far the one of the highest level stays: what it was merged from would be merged again.
  */
 export function protect(inventory: Inventory, wanted: readonly FileId[], name: string): Protected {
   const going = new Set(wanted.flatMap((id) => inventory.find(id) ?? []))
@@ -32,7 +34,7 @@ export function protect(inventory: Inventory, wanted: readonly FileId[], name: s
     const lost = [...promised].filter((point) => !there.has(point)).sort((a, b) => a - b)
     if (lost.length === 0) return { remove: [...going], needed, points }
     // The lowest first: with a base for it, those behind it are often there again.
-    for (const file of planRestore(inventory, lost[0], name).files) {
+    for (const file of planRestore(inventory, lost[0], name, 'highest').files) {
       if (!going.delete(file)) continue
       needed.push(file)
       left.add(file)

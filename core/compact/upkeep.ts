@@ -2,12 +2,13 @@ import { isError, messageOf, WalrustError } from '../errors.js'
 import type { DatabaseInfo, Hooks, Merge, RetainPlan } from '../hooks.js'
 import { type Inventory, type StoredFile } from '../inventory.js'
 import type { Log } from '../log.js'
-import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
+import { type FileId, LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { Remote } from '../remote.js'
 import type { CompactionSettings, RetentionSettings } from '../settings.js'
 import { checkMerged } from './check-merged.js'
-import { coverOf, levelsDue, sourcesOf } from './levels.js'
+import { coverOf, levelsDue, passedFencePosts, sourcesOf } from './levels.js'
 import { mergeFiles } from './merge-files.js'
+import { withoutPromised } from './promised.js'
 import { protect } from './protect.js'
 
 export interface UpkeepParts {
@@ -22,8 +23,22 @@ export interface UpkeepParts {
   log: Log
   /** Milliseconds since the epoch. Default: the system's clock. */
   now?: () => number
-  /** Asked right before anything is deleted; throws if somebody else has taken over. */
-  guard?: (signal: AbortSignal) => Promise<void>
+  /** Whoever else writes there is told of removals by this. Without it nobody is: for a process that has no claim. */
+  removals?: RemovalLog
+  /** Keys of merged files that must not be made: somebody who slept may still delete what is there. */
+  avoided?: ReadonlySet<string>
+}
+
+export interface RemovalLog {
+  /** Asked before files are made: throws if it is known that somebody else has taken over. */
+  confirm(signal: AbortSignal): Promise<void>
+  /**
+   * Told right before files are deleted; throws if somebody else has taken over. Files that it was told of are deleted
+   * before anything else is, however often that fails.
+   */
+  begin(files: readonly FileId[], signal: AbortSignal): Promise<void>
+  /** Everything that it was told of is gone. */
+  done(signal: AbortSignal): Promise<void>
 }
 
 /** What is to be done, and what it comes to. */
@@ -60,6 +75,10 @@ export class Upkeep {
   readonly inventory: Inventory
   /** Snapshots whose time is known exactly: a listing of some stores has the time of the upload. */
   readonly #exact = new Map<string, number>()
+  /** What was written down and is not known to be deleted. */
+  #announced: readonly FileId[] = []
+  /** What was to go by the last plan and had to stay. */
+  #needed: ReadonlySet<StoredFile> = new Set()
   /** Keys of merged files that this process has read back. */
   readonly #sound = new Set<string>()
 
@@ -76,7 +95,8 @@ export class Upkeep {
   /** When there is something to do for the levels, milliseconds since the epoch; `Infinity` if nothing will be. */
   get due(): number {
     const { compaction, retention } = this.#parts
-    return levelsDue(this.inventory, retention === false ? { ...compaction, keep: [Infinity] } : compaction)
+    const { inventory } = this
+    return levelsDue({ inventory, compaction, now: this.#now, removes: retention !== false, needed: this.#needed })
   }
 
   /**
@@ -93,14 +113,22 @@ export class Upkeep {
       ...{ retention: retention && settings ? settings : undefined, remove: [], merge: [], notes: [] },
     }
     const plan = await hooks.retain.promise(empty)
-    const wanted = settings === false ? [] : plan.remove
-    return { merge: plan.merge, notes: plan.notes, ...protect(inventory, wanted, remote.name) }
+    const found = plan.remove.flatMap((id) => inventory.find(id) ?? [])
+    const passed = passedFencePosts(inventory, compaction, this.#now)
+    const wanted = settings === false ? [] : [...withoutPromised(inventory, found, compaction, this.#now), ...passed]
+    const safe = protect(inventory, wanted, remote.name)
+    this.#needed = new Set(safe.needed)
+    // A fence post stays, though nothing has to stay for it.
+    const remove = safe.remove.filter((file) => !inventory.isFencePost(file))
+    return { merge: plan.merge, notes: plan.notes, ...safe, remove }
   }
 
   /** Does what there is to do. Errors: `E_STORAGE`…, `E_OBJECT_DAMAGED`, `E_HOOK`; what was done stays done. */
   async run(retention: boolean, signal: AbortSignal): Promise<UpkeepResult> {
     const { log } = this.#parts
     const result: UpkeepResult = { merged: [], removed: [], freed: 0 }
+    // It may be gone already, and whoever takes over counts with its going: nothing is decided before it is.
+    if (this.#announced.length > 0) await this.#delete(this.#announced, signal)
     const first = await this.plan(retention, signal)
     try {
       for (const merge of first.merge) result.merged.push(...(await this.#merge(merge, signal)))
@@ -114,6 +142,7 @@ export class Upkeep {
     if (retention && first.remove.length > 0) await this.refresh(signal)
     const remove = await this.#whatMayGo(retention, signal)
     for (let i = 0; i < remove.length; i += BATCH) await this.#remove(remove.slice(i, i + BATCH), result, signal)
+    await this.#parts.removals?.done(signal)
     if (result.removed.length > 0) log.info('removed', { files: result.removed.length, bytes: result.freed })
     return result
   }
@@ -141,7 +170,7 @@ export class Upkeep {
    * finished and is damaged.
    */
   async #dropUnfinished(files: Iterable<StoredFile>, signal: AbortSignal): Promise<boolean> {
-    const { log, guard, remote } = this.#parts
+    const { log, remote } = this.#parts
     let dropped = false
     for (const file of files) {
       if (this.#sound.has(file.key)) continue
@@ -150,9 +179,7 @@ export class Upkeep {
         continue
       }
       log.warn('a merged file was never finished', { file: file.key })
-      await guard?.(signal)
-      await remote.remove([file], signal)
-      this.inventory.remove(file)
+      await this.#delete([file], signal)
       dropped = true
     }
     return dropped
@@ -163,7 +190,10 @@ export class Upkeep {
     const files = sources.map((id) => this.inventory.find(id))
     // What an earlier merge of this pass did not give in one piece: the next pass sees what there is.
     if (!isComplete(files)) return []
+    if (this.#parts.avoided?.has(remote.key({ level, ...spanOf(files) }))) return []
     if (files[0].level > LEVEL_SHIPPED && (await this.#dropUnfinished(files, signal))) return []
+    // What a process makes that has slept through a takeover may be of what its successor has let go.
+    await this.#parts.removals?.confirm(signal)
     const made = await mergeFiles({ remote, hooks, database, folder, signal }, level, files)
     for (const file of made) {
       this.inventory.add(file)
@@ -175,13 +205,22 @@ export class Upkeep {
   }
 
   async #remove(files: readonly StoredFile[], result: UpkeepResult, signal: AbortSignal): Promise<void> {
-    await this.#parts.guard?.(signal)
-    await this.#parts.remote.remove(files, signal)
+    await this.#delete(files, signal)
     for (const file of files) {
-      this.inventory.remove(file)
-      this.#sound.delete(file.key)
       result.removed.push(file)
       result.freed += file.size
+    }
+  }
+
+  async #delete(files: readonly FileId[], signal: AbortSignal): Promise<void> {
+    const { removals, remote } = this.#parts
+    this.#announced = files
+    await removals?.begin(files, signal)
+    await remote.remove(files, signal)
+    this.#announced = []
+    for (const file of files) {
+      this.inventory.remove(file)
+      this.#sound.delete(remote.key(file))
     }
   }
 
@@ -208,6 +247,10 @@ export class Upkeep {
 
 /** Far more snapshots than any plan keeps. */
 const MOST_TIMES = 1000
+
+function spanOf(files: readonly StoredFile[]): Omit<FileId, 'level'> {
+  return { minTxid: files[0].minTxid, maxTxid: files[files.length - 1].maxTxid }
+}
 
 function isComplete(files: ReadonlyArray<StoredFile | undefined>): files is readonly StoredFile[] {
   return !files.includes(undefined)

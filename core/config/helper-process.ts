@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { messageOf } from '../errors.js'
 import type { FoundConfig, HelperAnswer, HelperRequest, HelperRequests } from './helper.js'
 import { SEARCH_PLACES } from './places.js'
+import { markedSecrets, type SecretSchema } from './secrets.js'
 import { SCHEMAS } from './validate-layer.js'
 
 type Answers = {
@@ -58,12 +59,15 @@ async function validate({
   const read = async (path: string) => JSON.parse(await readFile(path, 'utf8')) as object
   const ajv = new Ajv({ allErrors: true, strict: false, messages: false })
   let used = schema as object | undefined
+  const shared: Record<string, SecretSchema> = {}
   if (builtIn !== undefined) {
     const file = join(SCHEMAS, 'plugins', `${builtIn}.json`)
     used = await read(file).catch(() => undefined)
-    ajv.addSchema(await read(join(dirname(SCHEMAS), 'schemas', 'shared.json')))
+    shared['shared.json'] = await read(join(dirname(SCHEMAS), 'schemas', 'shared.json'))
+    ajv.addSchema(shared['shared.json'])
   }
-  if (!used) return { errors: [], schema: {} }
+  if (!used) return { errors: [], schema: {}, secrets: [] }
   const check = ajv.compile(used)
-  return { errors: check(value) ? [] : (check.errors ?? []), schema: used }
+  const secrets = [...markedSecrets(value, used, used, shared)]
+  return { errors: check(value) ? [] : (check.errors ?? []), schema: used, secrets }
 }

@@ -11,7 +11,8 @@ export interface HelperRequests {
   /** Holds a value against a JSON schema: one given, or one of a built-in plugin by its name. */
   validate: {
     request: { value: unknown; schema?: unknown; builtIn?: string }
-    answer: { errors: unknown[]; schema: unknown }
+    /** `secrets`: texts in the value that the schema marks as such. */
+    answer: { errors: unknown[]; schema: unknown; secrets: string[] }
   }
 }
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, relative, resolve } from 'node:path'
 import { discover } from '../discover.js'
 import { messageOf, WalrustError } from '../errors.js'
+import { keepSecret } from '../redact.js'
 import type { BuiltIn } from './built-in.js'
 import { environmentLayer } from './environment.js'
 import { expandVariables, resolveReferences } from './expand.js'
@@ -12,6 +13,7 @@ import { databaseValues, lastOf, mergeSettings, type Values } from './merge.js'
 import { HelperProblem, Modules } from './modules.js'
 import { type LoadedPlugin, loadPlugins } from './plugins.js'
 import { type LoadContext, presetLayers } from './presets.js'
+import { namedSecrets } from './secrets.js'
 import type { DatabaseSource, ResolvedConfig, StorageSource } from './resolved.js'
 import { processSettingsOf, settingsOf } from './settings-of.js'
 import { mergeStorages, storagesOf } from './storages.js'
@@ -80,9 +82,12 @@ async function load(options: LoadOptions, modules: Modules): Promise<LoadedConfi
   const upper = [file?.layer, environment, options.flags].filter((layer) => layer !== undefined)
   const raw = [...(owner && entries.length > 0 ? await presetLayers(entries, owner, context) : []), ...upper]
   for (const layer of raw) {
+    // Before anything is said about what is in it.
+    for (const secret of namedSecrets(layer.config)) keepSecret(secret)
     if (layer !== options.flags && Object.keys(layer.config).length > 0) await validateLayer(layer, findings)
   }
   const added: Layer = { source: 'add()', folder: cwd, config: { databases: [...(options.more ?? [])] } }
+  for (const secret of namedSecrets(options.more)) keepSecret(secret)
   if (options.more) await validateLayer(added, findings)
   throwFindings(findings)
   const layers = raw.map((layer) => resolveReferences(layer, env, findings))
@@ -274,6 +279,7 @@ async function checkStorages(
     if (schema === undefined && name === undefined) continue
     const builtInName = schema === undefined ? name?.replace(/^walrust:/, '') : undefined
     const checked = await modules.helper.ask('validate', { value: options, schema, builtIn: builtInName })
+    checked.secrets.forEach(keepSecret)
     const { findingsOf } = await import('./validate-layer.js')
     findings.push(
       ...(await findingsOf(checked.errors as never, options, checked.schema as never, () => origin, 'storage')),

@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
 import { messageOf } from '../errors.js'
+import { keepSecret } from '../redact.js'
 import type { Plugin } from '../plugin.js'
 import { VERSION } from '../version.js'
 import type { PluginEntry } from './entries.js'
@@ -107,7 +108,9 @@ async function make(
         return undefined
       }
       if (options !== undefined && source !== 'standard') {
-        const { errors, schema } = await modules.helper.ask('validate', { value: options, builtIn: name.slice(8) })
+        const request = { value: options, builtIn: name.slice(8) }
+        const { errors, schema, secrets } = await modules.helper.ask('validate', request)
+        secrets.forEach(keepSecret)
         if (await report(errors, options, schema, source, `${path}[1]`, findings)) return undefined
       }
       const factory = (await builtIn.plugins[name]()) as (options: unknown) => Plugin
@@ -117,7 +120,8 @@ async function make(
     const schema = all.schema ?? (main as { schema?: unknown } | undefined)?.schema
     if (isRecord(schema)) {
       const value = options ?? {}
-      const { errors } = await modules.helper.ask('validate', { value, schema })
+      const { errors, secrets } = await modules.helper.ask('validate', { value, schema })
+      secrets.forEach(keepSecret)
       if (await report(errors, value, schema, source, `${path}[1]`, findings)) return undefined
     }
     if (typeof main === 'function') {

@@ -5,6 +5,7 @@ import { EXPECTED, expected } from './convert.js'
 import type { Finding } from './finding.js'
 import type { KeyType } from './keys.js'
 import { isRecord, type Layer, originOf } from './layer.js'
+import { isSecretName } from '../redact.js'
 import { closestTo } from './suggest.js'
 
 interface SchemaError {
@@ -66,7 +67,10 @@ export async function findingsOf(
     } else if (keyword === 'required') {
       add(joinPath(prefix, [...keys, String(params.missingProperty)]), 'is missing')
     } else {
-      add(joinPath(prefix, keys), `must be ${wanted(at, keyword)}, not ${show(found)}`)
+      add(
+        joinPath(prefix, keys),
+        `must be ${wanted(at, keyword)}, not ${isSecretName(keys.at(-1) ?? '') ? 'what it is' : show(found)}`,
+      )
     }
   }
   return [...findings.values()]

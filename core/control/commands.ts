@@ -1,8 +1,19 @@
-import type { Service } from '../service.js'
+import type { CompactReport } from '../compact/report.js'
+import type { EngineStatus } from '../status.js'
 import type { ControlCommands, ControlRequest } from './protocol.js'
 
+/** What watches databases, as far as it can be asked from outside. */
+export interface Watching {
+  nameOf(nameOrPath: string): string
+  storagesOf(name: string): readonly string[]
+  sync(name: string, options: { storages?: readonly string[]; signal: AbortSignal }): Promise<void>
+  snapshot(name: string, storages?: readonly string[]): Promise<number>
+  compact(name: string, storage: string, force: boolean): Promise<CompactReport | undefined>
+  status(): EngineStatus
+}
+
 /** What a running `walrust watch` can be asked over its socket. Whoever adds a command adds a line here. */
-export function controlCommands(service: Service): ControlCommands {
+export function controlCommands(service: Watching): ControlCommands {
   return {
     /** Waits until everything committed so far is durable in storage. */
     sync: async (request, signal) => {

@@ -10,6 +10,9 @@ const FIXED = [
 
 /** Each takes a few microseconds; a change of the index takes less. */
 const STATE_TRIES = 2000
+/** But its writer may be off its processor in the middle of it: so long we leave ours to it, in milliseconds. */
+const PATIENCE = 500
+const NOTHING = new Int32Array(new SharedArrayBuffer(4))
 
 /** How much of the WAL there is, and how much of that is in the database file already, in frames. */
 export interface WalState {
@@ -74,11 +77,16 @@ export class Connection {
    *
    * A writer that is just changing the index makes SQLite answer "busy" and -1: no answer at all, least of all an empty
    * WAL. Errors: `E_DATABASE_UNREADABLE` if there is none for long, as in a database that is not in WAL mode.
+   *
+   * @param patience milliseconds that a change may take
    */
-  state(): WalState {
-    for (let i = 0; i < STATE_TRIES; i++) {
-      const [, log, checkpointed] = this.#state.get() as [number, number, number]
+  state(patience = PATIENCE): WalState {
+    for (let i = 0; i < STATE_TRIES + patience; i++) {
+      const [busy, log, checkpointed] = this.#state.get() as [number, number, number]
       if (log >= 0 && checkpointed >= 0) return { log, checkpointed }
+      if (i < STATE_TRIES) continue
+      if (busy === 0) break
+      Atomics.wait(NOTHING, 0, 0, 1)
     }
     throw new WalrustError('E_DATABASE_UNREADABLE', `SQLite does not say what is in the WAL of ${this.#db.name}`)
   }

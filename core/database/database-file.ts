@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, read, readSync, realpathSync, statSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { messageOf, systemCode, WalrustError } from '../errors.js'
+import { syncAhead } from '../fs/durable.js'
 import { isPageSize } from '../ltx/layout.js'
 
 const readAsync = promisify(read)
@@ -50,6 +51,11 @@ export class DatabaseFile {
     this.#key = `${dev}:${ino}`
   }
 
+  /** Throws `E_DATABASE_MISSING` if there is no file: before anything is made for it beside it. */
+  static checkThere(path: string): void {
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) throw missing(path)
+  }
+
   /** Opens a database. Errors: `E_DATABASE_MISSING`, `E_DATABASE_UNREADABLE`, and `E_DATABASE_LOCKED` for a second open. */
   static open(path: string): DatabaseFile {
     // Looked up by name first: opening and closing a second descriptor would already do the harm.
@@ -66,7 +72,7 @@ export class DatabaseFile {
     } catch (error) {
       if (error instanceof WalrustError) throw error
       if (systemCode(error) === 'ENOENT') {
-        throw new WalrustError('E_DATABASE_MISSING', `there is no file ${path}`, { database: path, cause: error })
+        throw missing(path, error)
       }
       throw new WalrustError('E_DATABASE_UNREADABLE', `cannot open ${path}: ${messageOf(error)}`, {
         database: path,
@@ -79,6 +85,11 @@ export class DatabaseFile {
   close(): void {
     open.delete(this.#key)
     closeSync(this.#fd)
+  }
+
+  /** See {@link syncAhead}. */
+  async sync(): Promise<void> {
+    await syncAhead(this.#fd)
   }
 
   /** What the first page says; `undefined` for a file that is not an SQLite database (an empty one is none yet). */
@@ -153,4 +164,8 @@ export function looksLikeDatabase(path: string): boolean {
 /** Whether nobody wrote to the file between two looks. */
 export function sameMark(a: FileMark, b: FileMark): boolean {
   return a.modified === b.modified && a.size === b.size
+}
+
+function missing(path: string, cause?: unknown): WalrustError {
+  return new WalrustError('E_DATABASE_MISSING', `there is no file ${path}`, { database: path, cause })
 }

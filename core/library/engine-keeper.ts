@@ -1,7 +1,8 @@
 import { messageOf, type WalrustError } from '../errors.js'
 import type { Log } from '../log.js'
 import { type CallOptions, EngineClient, EngineGone, type EngineMessage } from './engine-client.js'
-import { asWalrustError, untilAborted } from './failures.js'
+import { untilAborted } from '../timers.js'
+import { asWalrustError } from './failures.js'
 import type { EngineCalls, EngineSetup } from './protocol.js'
 import { alive, notStarted, Restarts } from './restarts.js'
 

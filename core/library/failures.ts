@@ -18,19 +18,3 @@ export async function asCall<T>(signal: AbortSignal | undefined, work: () => Pro
     throw new WalrustError('E_ABORTED', 'the caller has ended it', { cause: signal.reason })
   }
 }
-
-/** Waits for something until a signal comes. Errors: the signal's reason. */
-export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return await promise
-  signal.throwIfAborted()
-  let end: (() => void) | undefined
-  const aborted = new Promise<never>((_resolve, reject) => {
-    end = () => reject(signal.reason as Error)
-    signal.addEventListener('abort', end, { once: true })
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    if (end) signal.removeEventListener('abort', end)
-  }
-}

@@ -6,6 +6,7 @@ import { parseTime } from '../restore/point-in-time.js'
 import type { BackupHistory, BackupSummary } from '../restore/summary.js'
 import type { VerifyResult } from '../verify/verify.js'
 import type { EngineStatus } from '../status.js'
+import { timerDelay } from '../timers.js'
 import { type CallOptions, EngineClient, type EngineMessage } from './engine-client.js'
 import { EngineKeeper } from './engine-keeper.js'
 import { asCall } from './failures.js'
@@ -126,7 +127,7 @@ export class Walrust {
    * Errors: `E_UNSHIPPED` after `timeout`, `E_ABORTED`, why the database is not followed.
    */
   async sync(name: string, { storages, timeout, signal, force = false }: SyncOptions = {}): Promise<void> {
-    const late = timeout === undefined ? undefined : AbortSignal.timeout(timeout)
+    const late = timeout === undefined ? undefined : AbortSignal.timeout(timerDelay(timeout))
     const signals = [late, signal].filter((one) => one !== undefined)
     const either = signals.length > 0 ? AbortSignal.any(signals) : undefined
     const key = JSON.stringify([name, storages, force])

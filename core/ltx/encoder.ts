@@ -89,6 +89,18 @@ export class LtxEncoder {
    * @param post database checksum after the file; only for a tracked file, if the header did not have it
    */
   end(post?: bigint): LtxTrailer {
+    const steps = this.ending(post)
+    for (;;) {
+      const step = steps.next()
+      if (step.done) return step.value
+    }
+  }
+
+  /**
+   * Ends the file as {@link end} does, in steps, between which what was written can be taken away: the page index of a
+   * large database is megabytes. The file is whole when this has come to its end; nothing else is taken meanwhile.
+   */
+  *ending(post?: bigint): Generator<undefined, LtxTrailer, void> {
     this.#enter('pages')
     if (isSnapshot(this.#header) && this.#next() <= this.#header.commit) {
       throw new LtxError('LTX_USAGE', `a snapshot of ${this.#header.commit} pages ends after page ${this.#lastPage}`)
@@ -96,7 +108,10 @@ export class LtxEncoder {
     const trailer = { post: this.#postFor(post), fileChecksum: CHECKSUM_FLAG }
     asUsage(() => checkTrailer(trailer, this.#header))
     this.#hashed(noPage)
-    this.#index.write((bytes) => this.#hashed(bytes))
+    for (const piece of this.#index.pieces()) {
+      this.#hashed(piece)
+      yield
+    }
     const bytes = new Uint8Array(TRAILER_SIZE)
     const view = new DataView(bytes.buffer)
     view.setBigUint64(0, trailer.post)

@@ -167,6 +167,11 @@ export function readTrailer(bytes: Uint8Array, header: LtxHeader): LtxTrailer {
   return trailer
 }
 
+/** The header with the checksum after the file: a tracked file has it in its trailer, the others in the header itself. */
+export function withPost(header: LtxHeader, post: bigint): LtxHeader {
+  return header.checksums === 'tracked' ? { ...header, post } : header
+}
+
 /** Throws {@link LtxError} `LTX_CORRUPT` if trailer and header contradict each other. */
 export function checkTrailer(trailer: LtxTrailer, header: LtxHeader): void {
   const fail = (message: string) => new LtxError('LTX_CORRUPT', `LTX trailer: ${message}`)

@@ -189,7 +189,8 @@ class Result {
 
   async end(post: bigint | undefined): Promise<void> {
     if (this.gapBefore(this.header.commit + 1)) await this.fill(this.header.commit + 1)
-    this.#encoder.end(post)
+    const steps = this.#encoder.ending(post)
+    while (!steps.next().done) await this.drain?.()
   }
 }
 

@@ -34,18 +34,13 @@ export class IndexBuilder {
   }
 
   /**
-   * Writes the index as it stands in a file: entries, the ending zero, and their size in eight bytes.
-   * What `out` gets is valid only during the call.
+   * The index as it stands in a file: entries, the ending zero, and their size in eight bytes. For a large database that
+   * is megabytes, so it comes in pieces; each is valid until the next encoder is used or the next piece asked for.
    */
-  write(out: (bytes: Uint8Array) => void): void {
+  *pieces(): Generator<Uint8Array, void, void> {
     const buffer = frameArea
     const number = new VarintReader()
     let [page, offset, size, used, step] = [0, HEADER_SIZE, 0, 0, 0]
-    const flush = () => {
-      out(buffer.subarray(0, used))
-      size += used
-      used = 0
-    }
     for (const chunk of [...this.#chunks, this.#chunk.subarray(0, this.#used)]) {
       for (const byte of chunk) {
         if (!number.push(byte)) continue
@@ -59,14 +54,17 @@ export class IndexBuilder {
         used = writeVarint(offset, buffer, used)
         used = writeVarint(number.value, buffer, used)
         offset += number.value
-        if (used + 3 * MAX_VARINT > buffer.length) flush()
+        if (used + 3 * MAX_VARINT <= buffer.length) continue
+        yield buffer.subarray(0, used)
+        size += used
+        used = 0
       }
     }
     buffer[used++] = 0
-    flush()
+    yield buffer.subarray(0, used)
     const field = new Uint8Array(INDEX_SIZE_FIELD)
-    new DataView(field.buffer).setBigUint64(0, BigInt(size))
-    out(field)
+    new DataView(field.buffer).setBigUint64(0, BigInt(size + used))
+    yield field
   }
 }
 

@@ -106,9 +106,11 @@ export class LayeredPageSet extends BasePageSet {
   }
 }
 
-/** A cursor over one layer, and the last page of it that no later layer has cut off. */
+/** A cursor over one layer, its age, and the last page of it that no later layer has cut off. */
 interface LayerCursor {
   readonly cursor: PageCursor
+  /** The place of its layer: a higher one wins. */
+  readonly layer: number
   readonly limit: number
 }
 
@@ -117,8 +119,11 @@ class LayeredCursor implements PageCursor {
   high = 0
   low = 0
   #current: PageCursor | undefined
-  /** Those that have a page to offer, oldest first. */
-  readonly #live: LayerCursor[] = []
+  /**
+   * Those that have a page to offer, as a binary heap: the one at the lowest page is first, of several there that of the
+   * newest layer. One layer mostly has a run of pages to itself, and then stays where it is.
+   */
+  readonly #heap: LayerCursor[] = []
   readonly #all: PageCursor[]
 
   constructor(layers: readonly PageSet[]) {
@@ -126,19 +131,22 @@ class LayeredCursor implements PageCursor {
     let limit = Infinity
     for (let i = layers.length - 1; i >= 0; i--) {
       limit = Math.min(limit, layers[i].commit)
-      const layer = { cursor: this.#all[i], limit }
-      if (advance(layer)) this.#live.unshift(layer)
+      const layer = { cursor: this.#all[i], layer: i, limit }
+      if (advance(layer)) this.#heap.push(layer)
     }
+    for (let i = (this.#heap.length >> 1) - 1; i >= 0; i--) this.#sink(i)
   }
 
   next(): boolean {
-    if (this.#current) this.#leave(this.page)
-    const newest = this.#newest()
-    if (!newest) return false
-    this.#current = newest
-    this.page = newest.page
-    this.high = newest.high
-    this.low = newest.low
+    const heap = this.#heap
+    // With the newest version given, the older ones are done with, too.
+    if (this.#current) while (heap.length > 0 && heap[0].cursor.page === this.page) this.#leave()
+    if (heap.length === 0) return false
+    const { cursor } = heap[0]
+    this.#current = cursor
+    this.page = cursor.page
+    this.high = cursor.high
+    this.low = cursor.low
     return true
   }
 
@@ -150,19 +158,34 @@ class LayeredCursor implements PageCursor {
     for (const cursor of this.#all) cursor.close()
   }
 
-  /** The cursor at the lowest page; of several there, the one of the newest layer. */
-  #newest(): PageCursor | undefined {
-    let best: PageCursor | undefined
-    for (const { cursor } of this.#live) if (!best || cursor.page <= best.page) best = cursor
-    return best
+  /** Moves the first one on to its next page, or takes it out. */
+  #leave(): void {
+    const heap = this.#heap
+    if (!advance(heap[0])) {
+      const last = heap.pop()
+      if (!last || heap.length === 0) return
+      heap[0] = last
+    }
+    this.#sink(0)
   }
 
-  /** Moves on all that stand at `page`: with the newest version given, the older ones are done with, too. */
-  #leave(page: number): void {
-    let kept = 0
-    for (const layer of this.#live) if (layer.cursor.page !== page || advance(layer)) this.#live[kept++] = layer
-    this.#live.length = kept
+  #sink(from: number): void {
+    const heap = this.#heap
+    const moved = heap[from]
+    let i = from
+    for (let child = 2 * i + 1; child < heap.length; child = 2 * i + 1) {
+      if (child + 1 < heap.length && isBefore(heap[child + 1], heap[child])) child++
+      if (!isBefore(heap[child], moved)) break
+      heap[i] = heap[child]
+      i = child
+    }
+    heap[i] = moved
   }
+}
+
+function isBefore(a: LayerCursor, b: LayerCursor): boolean {
+  const [page, other] = [a.cursor.page, b.cursor.page]
+  return page < other || (page === other && a.layer > b.layer)
 }
 
 /** Whether a layer has another page. What the database lost later is none, also if it has grown over it since. */

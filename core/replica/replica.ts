@@ -11,8 +11,9 @@ import { isSnapshot, type LtxHeader } from '../ltx/header.js'
 import type { Log } from '../log.js'
 import { PageChecksums } from '../pages/page-checksums.js'
 import type { Remote } from '../remote.js'
-import { stateFolder } from '../replicator.js'
+import { stateFolder } from '../state-folder.js'
 import { checksumAfter } from '../ship/checksum-delta.js'
+import { timerDelay } from '../timers.js'
 import { contiguous, listFrom, listSnapshots, planAdvance } from './advance.js'
 import { bootstrap } from './bootstrap.js'
 import { nextCounter } from './head.js'
@@ -401,7 +402,7 @@ async function realPath(path: string): Promise<string> {
 
 /** Waits, or does not wait any longer once the signal comes. */
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await sleep(milliseconds, undefined, { signal }).catch(() => undefined)
+  await sleep(timerDelay(milliseconds), undefined, { signal }).catch(() => undefined)
 }
 
 function isAborted(signal: AbortSignal): boolean {

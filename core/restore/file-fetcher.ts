@@ -3,6 +3,8 @@ import type { StoredFile } from '../inventory.js'
 import type { ObjectBody } from '../object-store.js'
 import { WalrustError } from '../errors.js'
 import type { Remote } from '../remote.js'
+import { type FileCache, readSpan } from './file-cache.js'
+import type { NeededParts } from './superseded.js'
 
 /** Bytes that one request brings at most: enough that its start does not count, and that several fit into memory. */
 const PART = 2 * 1024 * 1024
@@ -19,6 +21,12 @@ interface Part {
   readonly file: StoredFile
   readonly start: number
   readonly end: number
+}
+
+/** Some bytes of a file, and where in it they begin. */
+export interface FilePiece {
+  readonly start: number
+  readonly bytes: Uint8Array
 }
 
 interface Fetched {
@@ -43,8 +51,13 @@ export class FileFetcher {
   #bytes = 0
 
   readonly #onBytes: (count: number) => void
+  readonly #cache: FileCache | undefined
+  readonly #some: ReadonlyMap<StoredFile, NeededParts> | undefined
 
-  /** @param options `onBytes`: told of bytes as they come in */
+  /**
+   * @param options `onBytes`: told of bytes as they come in; `cache`: asked before storage is; `parts`: of these files
+   * only so much is brought
+   */
   constructor(
     remote: Remote,
     files: readonly StoredFile[],
@@ -52,12 +65,22 @@ export class FileFetcher {
       parallelism = DEFAULT_PARALLELISM,
       signal,
       onBytes = () => undefined,
-    }: { parallelism?: number; signal?: AbortSignal; onBytes?: (count: number) => void } = {},
+      cache,
+      parts,
+    }: {
+      parallelism?: number
+      signal?: AbortSignal
+      onBytes?: (count: number) => void
+      cache?: FileCache
+      parts?: ReadonlyMap<StoredFile, NeededParts>
+    } = {},
   ) {
     this.#remote = remote
     this.#parallelism = parallelism
     this.#onBytes = onBytes
-    this.#parts = partsOf(files)
+    this.#cache = cache
+    this.#some = parts
+    this.#parts = partsOf(files, parts)
     this.#signal = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal
     // One listener for each request under way, and there may be many.
     setMaxListeners(0, this.#signal)
@@ -69,15 +92,30 @@ export class FileFetcher {
    * piece is valid until the next one is asked for. Errors: those of {@link Remote.openPart} and {@link Remote.unwrap}.
    */
   async open(file: StoredFile): Promise<ObjectBody> {
-    // Of the one before, something may be left that a transform had no use for.
-    while (this.#waiting.length > 0 && this.#waiting[0].part.file !== file) await this.#drop()
+    await this.#skipTo(file)
     const { codecs } = await this.#first(file)
     return await this.#remote.unwrap(this.#read(file), codecs)
+  }
+
+  /** What is to be brought of the next file. A piece is valid until the next one is asked for. Errors: as {@link open}. */
+  async *pieces(file: StoredFile): AsyncGenerator<FilePiece, void, void> {
+    if (this.#some?.get(file)?.ranges.length === 0) return
+    await this.#skipTo(file)
+    while (this.#waiting.at(0)?.part.file === file) {
+      const { part, fetched } = this.#waiting[0]
+      yield { start: part.start, bytes: (await fetched).bytes }
+      await this.#drop()
+    }
   }
 
   /** Ends what is under way. */
   close(): void {
     this.#stop.abort()
+  }
+
+  async #skipTo(file: StoredFile): Promise<void> {
+    // Of the one before, something may be left that a transform had no use for.
+    while (this.#waiting.length > 0 && this.#waiting[0].part.file !== file) await this.#drop()
   }
 
   async #first(file: StoredFile): Promise<Fetched> {
@@ -87,10 +125,8 @@ export class FileFetcher {
   }
 
   async *#read(file: StoredFile): ObjectBody {
-    while (this.#waiting.at(0)?.part.file === file) {
-      const { bytes } = await this.#waiting[0].fetched
+    for await (const { bytes } of this.pieces(file)) {
       for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE)
-      await this.#drop()
     }
   }
 
@@ -126,10 +162,16 @@ export class FileFetcher {
   }
 
   async #fetch({ file, start, end }: Part): Promise<Fetched> {
-    const { codecs, body } = await this.#remote.openPart(file, { start, end }, this.#signal)
     const size = end - start
+    const cached = await this.#cache?.find(file)
+    const remote = cached ? undefined : await this.#remote.openPart(file, { start, end }, this.#signal)
     const buffer =
       size * 2 > PART ? (this.#free.pop() ?? Buffer.allocUnsafeSlow(PART)).subarray(0, size) : Buffer.allocUnsafe(size)
+    if (cached && (await readSpan(cached.path, start, buffer))) {
+      this.#onBytes(size)
+      return { bytes: buffer, codecs: cached.codecs }
+    }
+    const { codecs, body } = remote ?? (await this.#remote.openPart(file, { start, end }, this.#signal))
     let used = 0
     for await (const piece of body) {
       if (used + piece.length > size) used = Infinity
@@ -147,13 +189,18 @@ export class FileFetcher {
   }
 }
 
-function* partsOf(files: readonly StoredFile[]): Generator<Part, void, void> {
+function* partsOf(
+  files: readonly StoredFile[],
+  parts: ReadonlyMap<StoredFile, NeededParts> = new Map(),
+): Generator<Part, void, void> {
   for (const file of files) {
-    let start = 0
-    do {
-      const end = Math.min(file.size, start + PART)
-      yield { file, start, end }
-      start = end
-    } while (start < file.size)
+    for (const { start, end } of parts.get(file)?.ranges ?? [{ start: 0, end: file.size }]) {
+      let at = start
+      do {
+        const next = Math.min(end, at + PART)
+        yield { file, start: at, end: next }
+        at = next
+      } while (at < end)
+    }
   }
 }

@@ -1,6 +1,9 @@
+import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 
 const BUFFER = 1024 * 1024
+/** Up to so many bytes are written at once, without asking another thread to: that takes longer than to copy them. */
+const SMALL = 64 * 1024
 
 /** Writes pages into a database file, neighbouring ones in one piece. Keeps no more than one buffer. */
 export class PageWriter {
@@ -20,7 +23,7 @@ export class PageWriter {
   write(page: number, bytes: Uint8Array): Promise<void> | void {
     const room = (this.#count + 1) * this.#pageSize <= this.#buffer.length
     if (this.#count > 0 && (page !== this.#first + this.#count || !room)) {
-      return this.flush().then(() => this.#add(page, bytes))
+      if (!this.#flushSmall()) return this.flush().then(() => this.#add(page, bytes))
     }
     this.#add(page, bytes)
     return undefined
@@ -28,12 +31,22 @@ export class PageWriter {
 
   /** Writes what was taken. */
   async flush(): Promise<void> {
+    if (this.#flushSmall()) return
     const size = this.#count * this.#pageSize
     const at = (this.#first - 1) * this.#pageSize
     for (let done = 0; done < size;) {
       done += (await this.#handle.write(this.#buffer, done, size - done, at + done)).bytesWritten
     }
     this.#count = 0
+  }
+
+  #flushSmall(): boolean {
+    const size = this.#count * this.#pageSize
+    if (size > SMALL) return false
+    const at = (this.#first - 1) * this.#pageSize
+    for (let done = 0; done < size;) done += writeSync(this.#handle.fd, this.#buffer, done, size - done, at + done)
+    this.#count = 0
+    return true
   }
 
   #add(page: number, bytes: Uint8Array): void {

@@ -14,8 +14,15 @@ export interface RestorePlan {
  *
  * Errors: `E_NO_BACKUP` if there is nothing, `E_POINT_UNAVAILABLE` naming the nearest points if the target cannot be
  * reached exactly.
+ *
+ * @param level of files that reach equally far, the one to take. The lowest is the smallest.
  */
-export function planRestore(inventory: Inventory, txid: number, name: string): RestorePlan {
+export function planRestore(
+  inventory: Inventory,
+  txid: number,
+  name: string,
+  level: 'lowest' | 'highest' = 'lowest',
+): RestorePlan {
   if (inventory.size === 0) {
     throw new WalrustError('E_NO_BACKUP', `there is no backup of ${name}`, { database: name })
   }
@@ -23,7 +30,7 @@ export function planRestore(inventory: Inventory, txid: number, name: string): R
   for (const base of bases) {
     const files = [base]
     for (let at = base.maxTxid; at < txid;) {
-      const next = furthest(inventory, at, txid)
+      const next = furthest(inventory, at, txid, level)
       if (!next) break
       files.push(next)
       at = next.maxTxid
@@ -40,11 +47,18 @@ function basesUpTo(inventory: Inventory, txid: number): StoredFile[] {
 }
 
 /** The file that continues transaction `at` and reaches furthest, but not beyond `limit`. */
-function furthest(inventory: Inventory, at: number, limit: number): StoredFile | undefined {
+function furthest(
+  inventory: Inventory,
+  at: number,
+  limit: number,
+  prefer: 'lowest' | 'highest',
+): StoredFile | undefined {
   let best: StoredFile | undefined
+  const isBetter = ({ maxTxid }: StoredFile) =>
+    !best || maxTxid > best.maxTxid || (maxTxid === best.maxTxid && prefer === 'highest')
   for (let level = LEVEL_SHIPPED; level < LEVEL_SNAPSHOT; level++) {
     for (const file of reaching(inventory.level(level), at, limit, inventory.isOrdered(level))) {
-      if (file.minTxid <= at + 1 && (!best || file.maxTxid > best.maxTxid)) best = file
+      if (file.minTxid <= at + 1 && isBetter(file)) best = file
     }
   }
   return best

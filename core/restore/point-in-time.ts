@@ -1,4 +1,5 @@
 import { WalrustError } from '../errors.js'
+import { type GapFacts, gapsOf } from '../facts.js'
 import type { Inventory, StoredFile } from '../inventory.js'
 import type { Remote } from '../remote.js'
 import { restorablePoints } from './plan.js'
@@ -55,10 +56,11 @@ export async function pointInTime(
   if (time > now) throw await unavailable('is in the future')
   if (low === 0) throw await unavailable('is before the first point that can be restored')
   if (low < points.length) {
-    const { gapStart = Infinity } = await at(points[low])
     // A span of a merged file that began before the newest point had ended by then.
-    if (time > gapStart && gapStart >= (await at(points[low - 1])).timestamp)
+    const { timestamp } = await at(points[low - 1])
+    if (gapsOf(await at(points[low])).some((since) => since >= timestamp && since < time)) {
       throw await unavailable('lies where commits were not seen one by one')
+    }
   }
   return points[low - 1]
 }
@@ -67,14 +69,14 @@ export async function pointInTime(
 function timesOf(remote: Remote, inventory: Inventory, signal: AbortSignal | undefined) {
   const files = new Map<number, StoredFile>()
   for (const file of inventory.files()) if (!files.has(file.maxTxid)) files.set(file.maxTxid, file)
-  const known = new Map<number, { timestamp: number; gapStart: number | undefined }>()
+  const known = new Map<number, GapFacts & { timestamp: number }>()
   return async (point: number) => {
     const file = files.get(point)
     if (!file) throw new WalrustError('E_INTERNAL', `no file ends at transaction ${point}`)
     let times = known.get(point)
     if (!times) {
-      const { timestamp = file.timestamp, gapStart } = await remote.times(file, signal)
-      times = { timestamp, gapStart }
+      const { timestamp = file.timestamp, gapStart, laterGaps } = await remote.times(file, signal)
+      times = { timestamp, gapStart, laterGaps }
       known.set(point, times)
     }
     return times

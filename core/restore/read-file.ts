@@ -4,6 +4,8 @@ import { LtxError } from '../ltx/errors.js'
 import type { LtxHeader } from '../ltx/header.js'
 import type { ObjectBody } from '../object-store.js'
 import type { Remote } from '../remote.js'
+import type { FilePiece } from './file-fetcher.js'
+import type { NeededParts } from './superseded.js'
 
 /** Takes the pages of a file as they are decoded. `bytes` are valid during the call only. */
 export interface PageSink {
@@ -41,7 +43,44 @@ export async function readFile(
   }
 }
 
-/** The same for LTX files wherever they are. Errors: {@link LtxError}. */
+/**
+ * Reads the pages of a stored file that are needed of it. It is held against its name and its index; whether the pages
+ * are those that were written, only the checksum of the whole database can say.
+ *
+ * @param pieces what was brought of the file, and where in it that begins
+ * Errors: `E_OBJECT_DAMAGED`, `E_CHAIN_BROKEN` if it is gone.
+ */
+export async function readParts(
+  remote: Remote,
+  file: StoredFile,
+  { header, head, frames, pages }: NeededParts,
+  pieces: AsyncIterable<FilePiece>,
+  sink: PageSink,
+): Promise<LtxHeader> {
+  try {
+    const decoder = new LtxDecoder()
+    decoder.push(head)
+    await drain(decoder, sink)
+    let next = 0
+    for await (const { start, bytes } of pieces) {
+      for (let frame = frames.at(next); frame && frame.start - start < bytes.length; frame = frames.at(next)) {
+        const part = bytes.subarray(Math.max(0, frame.start - start), frame.end - start)
+        if (part.length > 0) decoder.push(part)
+        await drain(decoder, sink)
+        // The rest of it comes with the next piece.
+        if (frame.end - start > bytes.length) break
+        next++
+      }
+    }
+    if (decoder.pages !== pages) throw new LtxError('LTX_CORRUPT', `it holds ${decoder.pages} of ${pages} pages`)
+    return header
+  } catch (error) {
+    if (error instanceof LtxError) throw remote.damaged(file, error)
+    throw error
+  }
+}
+
+/** As {@link readFile} for LTX files wherever they are. Errors: {@link LtxError}. */
 export async function decodePages(body: ObjectBody, sink: PageSink, before?: number): Promise<LtxHeader> {
   const decoder = new LtxDecoder({ pageChecksums: true, before })
   for await (const piece of body) {

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
 import type { Hooks } from '../hooks.js'
+import type { Log } from '../log.js'
 import type { ObjectStore } from '../object-store.js'
-import { shippingFolder } from '../replicator.js'
 import type { DatabaseSettings } from '../settings.js'
-import { noteRestored } from '../ship/local-state.js'
-import { newestRemote } from './newest-remote.js'
+import { listRemotes } from './newest-remote.js'
+import { rememberRestored } from './note-restored.js'
 import type { RestoreResult } from './restore.js'
-import { restorePoint } from './restore-point.js'
+import { restoreFromFirst } from './restore-point.js'
 
 export interface MissingDatabase {
   name: string
@@ -14,13 +14,14 @@ export interface MissingDatabase {
   /** Where it may lie. */
   stores: readonly ObjectStore[]
   hooks: Hooks
+  log: Log
   /** Where its state is kept once it is followed. */
   settings: Pick<DatabaseSettings, 'spool' | 'stateDir'>
   signal?: AbortSignal
 }
 
 /**
- * Brings a database back if its file is not there, from the storage that has its newest state: for a machine that
+ * Brings a database back if its file is not there, from the storage that has its newest state and can give it: for a machine that
  * starts with an empty disk. A storage that cannot be listed whole is an error: it might hold what is newer, and whoever
  * starts without it would go on from an old state or from nothing.
  *
@@ -29,12 +30,12 @@ export interface MissingDatabase {
 export async function restoreMissing(
   database: MissingDatabase,
 ): Promise<{ result: RestoreResult; storage: string } | 'present' | 'no-backup'> {
-  const { name, path, stores, hooks, settings, signal } = database
+  const { name, path, stores, hooks, log, settings, signal } = database
   if (existsSync(path)) return 'present'
-  const { remote, inventory } = await newestRemote(stores, name, hooks, signal)
-  if (inventory.size === 0) return 'no-backup'
+  const listed = await listRemotes(stores, name, hooks, signal)
+  if (listed.every(({ inventory }) => inventory.size === 0)) return 'no-backup'
   const options = { target: path, force: false, integrityCheck: 'full', signal } as const
-  const result = await restorePoint(remote, inventory, {}, options)
-  await noteRestored(shippingFolder(path, settings, remote.store), result.checksum)
+  const { remote, result } = await restoreFromFirst(listed, {}, options, log)
+  await rememberRestored({ name, path, checksum: result.checksum, stores, settings, hooks, signal })
   return { result, storage: remote.store.url }
 }

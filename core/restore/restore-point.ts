@@ -1,6 +1,8 @@
 import { isError } from '../errors.js'
 import type { Inventory } from '../inventory.js'
+import type { Log } from '../log.js'
 import type { Remote } from '../remote.js'
+import { firstThatCan, type Listed, tellPassedOver } from './newest-remote.js'
 import { planRestore, type RestorePlan } from './plan.js'
 import { pointInTime } from './point-in-time.js'
 import { restore, type RestoreOptions, type RestoreResult } from './restore.js'
@@ -55,6 +57,23 @@ export async function restorePoint(
       if (before.every((key) => there.has(key))) throw error
     }
   }
+}
+
+/**
+ * Restores a point from the first storage that can give it, and says loudly which were passed over.
+ *
+ * Errors: those of {@link restorePoint}; if no storage can, what it threw for the first
+ */
+export async function restoreFromFirst(
+  listed: readonly Listed[],
+  wanted: WantedPoint,
+  options: RestoreOptions,
+  log: Log,
+): Promise<{ remote: Remote; result: RestoreResult }> {
+  const from = async ({ remote, inventory }: Listed) => {
+    return { remote, result: await restorePoint(remote, inventory, wanted, options) }
+  }
+  return await firstThatCan(listed, from, tellPassedOver(log))
 }
 
 function keysOf(inventory: Inventory): string[] {

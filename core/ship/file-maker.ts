@@ -2,13 +2,15 @@ import { WalrustError } from '../errors.js'
 import type { FileFacts } from '../facts.js'
 import type { DatabaseInfo, EncodeRequest, Hooks } from '../hooks.js'
 import type { ChecksumMode, LtxHeader } from '../ltx/header.js'
-import type { ObjectBody } from '../object-store.js'
 import type { PageSet } from '../pages/page-set.js'
 import type { Position } from '../spool/position-file.js'
+import { type Encoded, encodeThrough } from '../stages/encode.js'
 import type { SpooledFile } from '../spool/spool.js'
 import type { LogPosition, WalPosition } from '../wal/position.js'
 import { applyChecksums, checksumAfter } from './checksum-delta.js'
+import type { Remote } from '../remote.js'
 import type { LocalState } from './local-state.js'
+import { proveCodecs } from './prove-codecs.js'
 
 /** A file in the spool that storage has not confirmed. */
 export interface Staged {
@@ -23,6 +25,8 @@ export interface FileEnd {
   /** When its newest commit was first seen, milliseconds since the epoch. */
   observed: number
   gapStart?: number
+  /** Make a file even if it holds nothing new. */
+  always?: boolean
 }
 
 /** A WAL header starts where Litestream expects the first frame of a file it did not write itself. */
@@ -34,18 +38,29 @@ export class FileMaker {
   readonly #local: LocalState
   readonly #hooks: Hooks
   readonly #checksums: ChecksumMode
+  readonly #remote: Pick<Remote, 'unwrap'>
+  /** The transforms that were seen to give back what they were given. */
+  #proved = ''
 
-  constructor(database: DatabaseInfo, local: LocalState, hooks: Hooks, checksums: ChecksumMode) {
+  constructor(
+    database: DatabaseInfo,
+    local: LocalState,
+    hooks: Hooks,
+    checksums: ChecksumMode,
+    remote: Pick<Remote, 'unwrap'>,
+  ) {
     this.#database = database
     this.#local = local
     this.#hooks = hooks
     this.#checksums = checksums
+    this.#remote = remote
   }
 
   /**
    * Takes `pages` into the spool as the next transaction, and moves the position there.
    *
-   * @returns the file, or `undefined` if the pages are what storage holds already: then only the position moves
+   * @returns the file, or `undefined` if the pages are what storage holds already: then only the position moves, unless
+   * there is to be a file in any case
    */
   async make(pages: PageSet, end: FileEnd): Promise<Staged | undefined> {
     const { position, table } = this.#local
@@ -56,7 +71,7 @@ export class FileMaker {
     if (delta.checksum !== all.checksum) {
       throw new WalrustError('E_HOOK', 'a plugin left out pages that had changed', { hook: 'pageDedup' })
     }
-    if (delta.pages === 0 && kept.commit === table.commit) {
+    if (delta.pages === 0 && kept.commit === table.commit && !end.always) {
       await this.#local.writePosition({ ...position, log: end.at, proof: end.proof })
       return undefined
     }
@@ -109,10 +124,13 @@ export class FileMaker {
   }
 
   /** The bytes of a file as they will lie in storage. */
-  async encode(header: LtxHeader, pages: PageSet): Promise<{ body: ObjectBody; codecs: readonly string[] }> {
+  async encode(header: LtxHeader, pages: PageSet): Promise<Encoded> {
     const request: EncodeRequest = { database: this.#database, header, pages, body: undefined, codecs: [] }
-    const { body, codecs } = await this.#hooks.encode.promise(request)
-    if (!body) throw new WalrustError('E_HOOK', 'no plugin encoded the file', { hook: 'encode' })
+    const { body, codecs } = await encodeThrough(this.#hooks, request)
+    if (codecs.length > 0 && codecs.join() !== this.#proved) {
+      await proveCodecs(this.#database, header, this.#hooks, this.#remote)
+      this.#proved = codecs.join()
+    }
     return { body, codecs }
   }
 }

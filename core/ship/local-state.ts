@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskError, writeDurably } from '../fs/durable.js'
 import { formatChecksum } from '../ltx/checksum.js'
@@ -11,6 +11,14 @@ import { type Position, PositionFile } from '../spool/position-file.js'
 import { hashFile, readFileBody, Spool, type SpooledFile } from '../spool/spool.js'
 
 const RESTORED = 'restored'
+const POSITION = 'position'
+
+/** A state of a backup that was restored to this machine. */
+export interface RestoredState {
+  readonly txid: number
+  /** Database checksum of it. */
+  readonly checksum: bigint
+}
 
 /** Gives the LTX file inside a spooled file. */
 export type Decode = (body: ObjectBody, codecs: readonly string[]) => Promise<ObjectBody>
@@ -30,8 +38,8 @@ export class LocalState {
 
   /** Database checksum of the first snapshot that was begun last; `undefined` if none was. */
   begun: bigint | undefined
-  /** Database checksum of the state that was restored here last; `undefined` if none was. */
-  restored: bigint | undefined
+  /** A state in storage that the database goes on from, restored here or known for our own; `undefined` if there is none. */
+  restored: RestoredState | undefined
 
   readonly #decode: Decode
 
@@ -59,14 +67,21 @@ export class LocalState {
       folder,
       spool,
       new PageChecksumFile(join(folder, 'pages.crc')),
-      new PositionFile(join(folder, 'position')),
+      new PositionFile(join(folder, POSITION)),
       decode,
     )
     state.begun = await readChecksum(state.#begunPath)
-    state.restored = await readChecksum(join(folder, RESTORED))
     state.position = await state.positionFile.read()
-    if (state.position) await state.#bringUp(state.position)
+    if (state.position) {
+      await state.#forgetRestored()
+      await state.#bringUp(state.position)
+    } else state.restored = await readRestored(join(folder, RESTORED))
     return state
+  }
+
+  /** The newest transaction on this machine; 0 if there is none. */
+  get txid(): number {
+    return this.position?.txid ?? 0
   }
 
   get #begunPath(): string {
@@ -77,6 +92,18 @@ export class LocalState {
   async writePosition(position: Position): Promise<void> {
     await this.positionFile.write(position)
     this.position = position
+    if (this.restored) await this.#forgetRestored()
+  }
+
+  /**
+   * Once there is a position, it says how far this machine has come. A note that outlived it could, long afterwards, take
+   * a machine that woke up for one that was just restored.
+   */
+  async #forgetRestored(): Promise<void> {
+    await rm(join(this.folder, RESTORED), { force: true }).catch((error: unknown) => {
+      throw diskError(error, this.folder)
+    })
+    this.restored = undefined
   }
 
   /** Makes the table durable. Errors: `E_DISK_FULL`, `E_STATE`. */
@@ -94,6 +121,15 @@ export class LocalState {
   async begin(checksum: bigint): Promise<void> {
     await writeDurably(this.#begunPath, formatChecksum(checksum))
     this.begun = checksum
+  }
+
+  /**
+   * Notes that the database may go on from a state in storage though the position is about to be forgotten. Until it is, a
+   * kill leaves the position, by which the same is found out again.
+   */
+  async goOnFrom(state: RestoredState): Promise<void> {
+    await writeRestored(this.folder, state)
+    this.restored = state
   }
 
   /** Moves files out of the way that were spooled after `txid`: nothing goes on with them. */
@@ -190,12 +226,30 @@ export class LocalState {
 /**
  * Notes that the database was restored to what a storage has, in the folder of that storage. What is committed to it
  * before shipping begins goes on from there, and is not taken for the data of a machine that woke up.
+ *
+ * Whatever position was kept there is forgotten: it was that of another file. Nobody may be shipping from that folder.
  */
-export async function noteRestored(folder: string, checksum: bigint): Promise<void> {
+export async function noteRestored(folder: string, state: RestoredState): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw diskError(error, folder)
   })
-  await writeDurably(join(folder, RESTORED), formatChecksum(checksum))
+  // In this order: a note beside a position is older than it, and does not count.
+  await new PositionFile(join(folder, POSITION)).clear()
+  await writeRestored(folder, state)
+}
+
+async function writeRestored(folder: string, { txid, checksum }: RestoredState): Promise<void> {
+  await writeDurably(join(folder, RESTORED), `${formatChecksum(checksum)} ${txid}`)
+}
+
+/** The position that a folder of a storage holds. */
+export async function readPosition(folder: string): Promise<Position | undefined> {
+  return await new PositionFile(join(folder, POSITION)).read()
+}
+
+async function readRestored(path: string): Promise<RestoredState | undefined> {
+  const note = /^([0-9a-f]{16}) (\d{1,15})$/.exec(await readFile(path, 'utf8').catch(() => ''))
+  return note ? { checksum: BigInt(`0x${note[1]}`), txid: Number(note[2]) } : undefined
 }
 
 async function readChecksum(path: string): Promise<bigint | undefined> {

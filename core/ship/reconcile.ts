@@ -1,6 +1,7 @@
 import type { FileFacts } from '../facts.js'
 import type { Inventory, StoredFile } from '../inventory.js'
-import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
+import { StoreError } from '../object-store.js'
+import { type FileId, fileName, LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { Remote } from '../remote.js'
 import type { Position } from '../spool/position-file.js'
 import { hashFile, type SpooledFile } from '../spool/spool.js'
@@ -25,7 +26,11 @@ export type Start =
   | { need: 'continue'; staged: SpooledFile | undefined }
   | { need: 'compare'; head: Head; ours: boolean; reason: string }
 
-/** Compares what this machine remembers with what lies in storage. A spooled file that does not continue it is set aside. */
+/**
+ * Compares what this machine remembers with what lies in storage. A spooled file that does not continue it is set aside.
+ *
+ * Errors: a passing one if the listing lacks what is there, and whatever reading from storage throws
+ */
 export async function reconcile(
   local: LocalState,
   remote: Remote,
@@ -34,6 +39,7 @@ export async function reconcile(
 ): Promise<Start> {
   const { position } = local
   const newest = inventory.newest
+  if (position && position.txid > newest) await checkListing(remote, position.txid, newest, signal)
   if (newest === 0) {
     if (!position) return { need: 'snapshot', reason: 'first start' }
     await local.forget()
@@ -43,6 +49,7 @@ export async function reconcile(
   const head: Head = { file, facts: await factsOfHead(local, remote, file, signal) }
   if (!position) return await beginAnew(local, head)
   if (position.txid === newest && isSame(position, head)) {
+    await takeHash(local, position, head)
     await local.setAsideBeyond(newest)
     return { need: 'continue', staged: undefined }
   }
@@ -54,8 +61,24 @@ export async function reconcile(
     return { need: 'continue', staged: spooled }
   }
   const ours = position.txid > newest && (await isKnown(local, position, head))
+  // Comparing may fail, or be killed: the next start must not take this machine for one that woke up.
+  if (ours && head.facts.post !== 0n) await local.goOnFrom({ txid: file.maxTxid, checksum: head.facts.post })
   await local.forget()
   return { need: 'compare', head, ours, reason: reasonOf(position, newest, next) }
+}
+
+/**
+ * A listing that lacks what this machine has brought there is asked about that: it may be an old one, of a storage that
+ * answers from a copy. Whoever believed it would make anew what is there, under the same names.
+ */
+async function checkListing(remote: Remote, txid: number, newest: number, signal: AbortSignal): Promise<void> {
+  // The newest may not have got there yet; the one before it has.
+  for (const missing of [txid, txid - 1]) {
+    if (missing <= newest) return
+    const file: FileId = { level: missing === 1 ? LEVEL_SNAPSHOT : LEVEL_SHIPPED, minTxid: missing, maxTxid: missing }
+    if (!(await remote.exists(file, signal))) continue
+    throw new StoreError('transient', `the listing of ${remote.store.url} lacks ${fileName(file)}, which is there`)
+  }
 }
 
 /**
@@ -82,8 +105,9 @@ async function factsOfHead(
 /** Storage holds a backup and this machine has no position in it. */
 async function beginAnew(local: LocalState, head: Head): Promise<Start> {
   const { post } = head.facts
-  const begun = head.file.maxTxid === 1 && post !== 0n && post === local.begun
-  const ours = begun || (post !== 0n && post === local.restored)
+  const begun = head.file.minTxid === 1 && post !== 0n && post === local.begun
+  const { restored } = local
+  const ours = begun || (post !== 0n && post === restored?.checksum && head.file.maxTxid === restored.txid)
   // Files that an earlier life has spooled would be in the way of the next ones of the same number.
   await local.forget()
   const known = begun ? 'the first snapshot was under way' : 'the database was restored here'
@@ -118,9 +142,20 @@ export function headFile(inventory: Inventory, newest: number): StoredFile {
   throw new RangeError(`no file reaches transaction ${newest}`)
 }
 
-function isSame(position: Position, { facts }: Head): boolean {
+/** Whether a position is at what lies in storage as the newest. */
+export function isSame(position: Position, { facts }: Head): boolean {
   if (facts.sha256 !== undefined && facts.sha256 === position.sha256) return true
   return facts.post !== 0n && facts.post === position.checksum
+}
+
+/**
+ * The file there may give the same database as ours and be another: what somebody else had under way at a takeover. The
+ * next file follows the one that lies there.
+ */
+async function takeHash(local: LocalState, position: Position, { file, facts }: Head): Promise<void> {
+  const { sha256, timestamp = 0 } = facts
+  if (file.level !== LEVEL_SHIPPED || sha256 === undefined || sha256 === position.sha256) return
+  await local.writePosition({ ...position, sha256, timestamp: Math.max(position.timestamp, timestamp) })
 }
 
 /** Whether the file at `position` was made to follow the head of storage. */

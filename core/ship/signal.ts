@@ -1,3 +1,5 @@
+import { timerDelay } from '../timers.js'
+
 /** Wakes one sleeper; a call while nobody sleeps is remembered. */
 export class WakeUp {
   #set = false
@@ -8,11 +10,11 @@ export class WakeUp {
     this.#wake?.()
   }
 
-  /** Sleeps until somebody calls {@link notify} (true), or for `milliseconds` (false). */
-  async wait(milliseconds?: number): Promise<boolean> {
+  /** Sleeps until somebody calls {@link notify} (true), or for `milliseconds` (false): as long as a timer can, or for ever. */
+  async wait(milliseconds = Infinity): Promise<boolean> {
     if (!this.#set) {
       await new Promise<void>((resolve) => {
-        const timer = milliseconds === undefined ? undefined : setTimeout(resolve, milliseconds)
+        const timer = milliseconds === Infinity ? undefined : setTimeout(resolve, timerDelay(milliseconds))
         this.#wake = () => {
           clearTimeout(timer)
           resolve()

@@ -3,10 +3,10 @@ import type { DatabaseInfo } from '../hooks.js'
 import type { StoredFile } from '../inventory.js'
 import type { ChecksumMode, LtxHeader } from '../ltx/header.js'
 import { LEVEL_SNAPSHOT } from '../object-keys.js'
-import type { ObjectBody } from '../object-store.js'
 import type { DatabaseView } from '../pages/database-view.js'
 import { PageChecksums } from '../pages/page-checksums.js'
 import { ViewPages } from '../pages/view-pages.js'
+import { EncodedStream } from './encoded-stream.js'
 import type { FileMaker } from './file-maker.js'
 import { HashedBody } from './hashing.js'
 import type { Uploader } from './uploader.js'
@@ -68,25 +68,20 @@ export class Snapshots {
       nodeId: 0n,
     }
     const hashed = new HashedBody()
-    let codecs: readonly string[] = []
-    const encode = async function* (maker: FileMaker): ObjectBody {
-      const encoded = await maker.encode(header, new ViewPages(view, point.checksum))
-      codecs = encoded.codecs
-      yield* encoded.body
-    }
+    const stream = await EncodedStream.begin(() => this.#maker.encode(header, new ViewPages(view, point.checksum)))
     const facts = (): FileFacts => ({
       timestamp: point.timestamp,
       sha256: hashed.sha256 || undefined,
       pre: 0n,
       post: point.checksum,
       prev: undefined,
-      codecs,
+      codecs: stream.codecs,
       gapStart: point.gapStart,
     })
     const file = await this.#uploader.put({
       database: this.#database,
       file: { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: point.txid },
-      body: () => hashed.wrap(encode(this.#maker)),
+      body: () => hashed.wrap(stream.body()),
       facts,
       size: undefined,
       timestamp: point.timestamp,

@@ -10,6 +10,8 @@ import type { ChecksumMode, LtxHeader } from '../ltx/header.js'
 import { LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { ObjectBody } from '../object-store.js'
 import { NO_PAGES } from '../pages/page-set.js'
+import { encodeThrough } from '../stages/encode.js'
+import { EncodedStream } from './encoded-stream.js'
 import { HashedBody } from './hashing.js'
 import type { SnapshotPoint } from './snapshots.js'
 import type { Uploader } from './uploader.js'
@@ -42,29 +44,25 @@ export async function storeFromStorage(
   }
   const inputs = new Inputs(work)
   const hashed = new HashedBody()
-  let codecs: readonly string[] = []
   try {
     const parts = await inputs.take(files)
-    const encode = async function* (): ObjectBody {
+    const stream = await EncodedStream.begin(async () => {
       const merged = mergedBody(
         parts.map((part) => part.open()),
         { checksums, post: point.checksum },
         () => undefined,
       )
       const request = { database, header, pages: NO_PAGES, body: checked(merged, point, database.name), codecs: [] }
-      const encoded = await hooks.encode.promise(request)
-      if (!encoded.body) throw new WalrustError('E_HOOK', 'no plugin encoded the file', { hook: 'encode' })
-      codecs = encoded.codecs
-      yield* encoded.body
-    }
+      return await encodeThrough(hooks, request)
+    })
     const facts = (): FileFacts => ({
       ...{ timestamp: point.timestamp, sha256: hashed.sha256 || undefined, pre: 0n, post: point.checksum },
-      ...{ prev: undefined, codecs, gapStart: point.gapStart },
+      ...{ prev: undefined, codecs: stream.codecs, gapStart: point.gapStart },
     })
     return await uploader.put({
       ...{ database, facts, size: undefined, timestamp: point.timestamp, signal },
       file: { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: point.txid },
-      body: () => hashed.wrap(encode()),
+      body: () => hashed.wrap(stream.body()),
     })
   } finally {
     await inputs.close()

@@ -1,6 +1,8 @@
 import { isError, messageOf, WalrustError } from '../errors.js'
-import { mayPass, storageFailure } from '../failures.js'
+import { mayPass, storageFailure, storeErrorOf } from '../failures.js'
+import type { Claim } from '../fence/claim.js'
 import type { StoredFile } from '../inventory.js'
+import { LEVEL_SHIPPED } from '../object-keys.js'
 import type { FilePut, Remote } from '../remote.js'
 import type { Announce, RetrySettings } from '../storage/health.js'
 import type { StorageLink } from '../storage/link.js'
@@ -19,16 +21,29 @@ export interface UploadSettings extends RetrySettings {
 export class Uploader {
   readonly #remote: Remote
   readonly #link: StorageLink
+  readonly #claim: Claim
   readonly #settings: UploadSettings
   readonly #announce: Announce
   /** Since when uploads fail, milliseconds since the epoch, and why; `undefined` while they work. */
   failing: { since: number; error: string } | undefined
+  /** What was sent and not answered, and how many files were. */
+  readonly #open = new Set<FilePut>()
+  #stored = 0
 
-  constructor(remote: Remote, link: StorageLink, settings: UploadSettings, announce: Announce) {
+  constructor(remote: Remote, link: StorageLink, claim: Claim, settings: UploadSettings, announce: Announce) {
     this.#remote = remote
     this.#link = link
+    this.#claim = claim
     this.#settings = settings
     this.#announce = announce
+  }
+
+  /**
+   * Whether something was under way to storage of which it is not known whether it has arrived, or will, and that would
+   * matter to a successor. A snapshot beside the shipping does not: what it holds is there already.
+   */
+  get uncertain(): boolean {
+    return [...this.#open].some(({ file }) => file.level === LEVEL_SHIPPED || this.#stored === 0)
   }
 
   /** Stores a file. Returns when it is durable. Errors: `E_FENCED`, `E_STORAGE`…, and the signal's reason. */
@@ -37,7 +52,7 @@ export class Uploader {
     for (let attempt = 1; ; attempt++) {
       put.signal.throwIfAborted()
       try {
-        const stored = await this.#link.uploads.run(() => this.ask(() => this.#remote.put(put), put.signal))
+        const stored = await this.#link.uploads.run(() => this.ask(() => this.#attempt(put), put.signal))
         this.#works()
         return stored
       } catch (error) {
@@ -63,17 +78,29 @@ export class Uploader {
     return await this.#link.health.run(work, { signal, impatient: this.#settings.giveUp }, this.#announce)
   }
 
+  async #attempt(put: FilePut): Promise<StoredFile> {
+    await this.#claim.confirm(put.signal)
+    this.#open.add(put)
+    const stored = await this.#remote.put(put)
+    this.#open.delete(put)
+    this.#stored++
+    return stored
+  }
+
   /** What no further attempt can mend, as the error that ends it: whoever is ended by it tells of it. */
   #classify(error: unknown, put: FilePut): WalrustError | undefined {
     const { url } = this.#remote.store
+    if (isError(error, 'E_FENCED')) return error
     if (isError(error, 'E_OBJECT_EXISTS')) {
+      this.#open.delete(put)
       return new WalrustError('E_FENCED', `somebody else has written transaction ${put.file.maxTxid} to ${url}`, {
         database: put.database.name,
         storage: url,
         cause: error,
       })
     }
-    if (mayPass(error)) return undefined
+    // What a plugin stumbled over and no store has classified may be gone the next time: its policy is to try again.
+    if (mayPass(error) || (isError(error, 'E_HOOK') && !storeErrorOf(error))) return undefined
     return storageFailure(error, url, 'writing to')
   }
 
@@ -85,7 +112,8 @@ export class Uploader {
   }
 }
 
-async function backoff(settings: RetrySettings): Promise<(error: unknown) => number> {
+/** How long to wait after each of several failures in a row. */
+export async function backoff(settings: RetrySettings): Promise<(error: unknown) => number> {
   const { Backoff } = await import('../storage/retry.js')
   const waits = new Backoff(settings)
   return (error) => waits.next(error)

@@ -2,10 +2,13 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { giveBack, takeBuffer } from '../buffers.js'
-import { WalrustError } from '../errors.js'
+import { systemCode, WalrustError } from '../errors.js'
 import { diskError, syncFolder, TEMPORARY, temporaryName } from '../fs/durable.js'
 import type { ObjectBody } from '../object-store.js'
 import { fileName, parseFileName } from '../object-keys.js'
+
+/** Folder of what nothing goes on with. */
+const SET_ASIDE = 'set-aside'
 
 /** A file in the spool, under the name it has or will have in storage. */
 export interface SpooledFile {
@@ -108,11 +111,27 @@ export class Spool {
   /** Moves a file out of the way, where it does no harm and can still be looked at. */
   async setAside(file: SpooledFile): Promise<string> {
     this.#forget(file)
-    const folder = join(this.folder, 'set-aside')
+    const folder = join(this.folder, SET_ASIDE)
     const path = join(folder, `${Date.now()}-${fileName(file)}`)
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await rename(file.path, path)
     return path
+  }
+
+  /**
+   * Removes what was set aside before a moment, milliseconds since the epoch. Nothing goes on with those files; they are
+   * there for people to look at. Errors: `E_STATE`.
+   */
+  async sweep(before: number): Promise<void> {
+    const folder = join(this.folder, SET_ASIDE)
+    try {
+      for (const name of await readdir(folder)) {
+        const since = /^(\d+)-/.exec(name)
+        if (since && Number(since[1]) < before) await unlink(join(folder, name))
+      }
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw diskError(error, folder)
+    }
   }
 
   #forget(file: SpooledFile): void {

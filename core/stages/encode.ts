@@ -1,9 +1,10 @@
 import { giveBack, takeBuffer } from '../buffers.js'
+import { WalrustError } from '../errors.js'
 import { LtxEncoder } from '../ltx/encoder.js'
 import type { LtxHeader } from '../ltx/header.js'
 import type { ObjectBody } from '../object-store.js'
 import { checkPage, type PageSet } from '../pages/page-set.js'
-import type { Hooks } from '../hooks.js'
+import type { EncodeRequest, Hooks } from '../hooks.js'
 
 /** Bytes handed on in one piece; a page and the index may run a little over. */
 const PIECE = 128 * 1024
@@ -56,12 +57,26 @@ export async function* encodeLtx(header: LtxHeader, pages: PageSet): ObjectBody 
       encoder.page(cursor.page, bytes)
       if (pieces.full) yield pieces.take()
     }
-    encoder.end()
+    const steps = encoder.ending()
+    while (!steps.next().done) if (pieces.full) yield pieces.take()
     yield pieces.take()
   } finally {
     cursor.close()
     pieces.close()
   }
+}
+
+/** The bytes of a file as they will lie in storage, and the transforms around them. */
+export interface Encoded {
+  readonly body: ObjectBody
+  readonly codecs: readonly string[]
+}
+
+/** Sends a file through the taps of `encode`. Errors: those of the taps, `E_HOOK` if none of them made a body. */
+export async function encodeThrough(hooks: Hooks, request: EncodeRequest): Promise<Encoded> {
+  const { body, codecs } = await hooks.encode.promise(request)
+  if (!body) throw new WalrustError('E_HOOK', 'no plugin encoded the file', { hook: 'encode' })
+  return { body, codecs }
 }
 
 /** The first tap of `encode`. What has been merged from files is an LTX file already. */

@@ -2,12 +2,13 @@ import { messageOf } from '../errors.js'
 import type { EventName } from '../events.js'
 import { failureKind, mayPass, storeErrorOf } from '../failures.js'
 import { StoreError } from '../object-store.js'
+import { timerDelay } from '../timers.js'
 import type { Breaker } from './retry.js'
 
 export interface RetrySettings {
   /** Attempts after the first before the failure is reported; tries go on after that. */
   maxRetries: number
-  /** Milliseconds. */
+  /** Milliseconds: bounds of the first wait and of the longest, whatever failed. */
   baseDelay: number
   maxDelay: number
 }
@@ -94,7 +95,7 @@ export class StorageHealth {
         signal.removeEventListener('abort', end)
         resolve()
       }
-      const timer = setTimeout(end, milliseconds)
+      const timer = setTimeout(end, timerDelay(milliseconds))
       this.#waiting.add(end)
       signal.addEventListener('abort', end, { once: true })
     })

@@ -145,6 +145,8 @@ export class MeteredStore implements ObjectStore {
 
   async *#sent(body: ObjectBody, dog: Watchdog): ObjectBody {
     for await (const piece of body) {
+      // A store that was given up may still read on, beside the next attempt.
+      dog.signal.throwIfAborted()
       this.traffic.sent += piece.length
       dog.moved()
       yield piece

@@ -1,19 +1,29 @@
 import { StoreError } from '../object-store.js'
 
 /**
- * Watches over one request: it fails as `transient` when nothing has moved for a while, and ends when whoever asked for
- * it wants that. `AbortSignal.any` would do half of it, but leaves something behind on a signal that lives for months.
+ * Watches over one request: it fails, as `transient` if not told otherwise, when nothing has moved for a while, and ends
+ * when whoever asked for it wants that. `AbortSignal.any` would do half of it, but leaves something behind on a signal
+ * that lives for months.
  */
 export class Watchdog {
   readonly #limit: number
+  readonly #late: () => Error
   readonly #outer: AbortSignal | undefined
   readonly #end = new AbortController()
   readonly #link: () => void
   #timer: NodeJS.Timeout | undefined
 
-  /** @param limit milliseconds without movement */
-  constructor(limit: number, outer: AbortSignal | undefined) {
+  /**
+   * @param limit milliseconds without movement
+   * @param late the failure then
+   */
+  constructor(
+    limit: number,
+    outer: AbortSignal | undefined,
+    late = (): Error => new StoreError('transient', `no answer for ${limit / 1000} s`),
+  ) {
     this.#limit = limit
+    this.#late = late
     this.#outer = outer
     this.#link = () => this.#end.abort(outer?.reason)
     outer?.throwIfAborted()
@@ -57,8 +67,6 @@ export class Watchdog {
 
   #arm(): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.#end.abort(new StoreError('transient', `no answer for ${this.#limit / 1000} s`))
-    }, this.#limit)
+    this.#timer = setTimeout(() => this.#end.abort(this.#late()), this.#limit)
   }
 }

@@ -4,13 +4,14 @@ import type { FileFacts } from '../facts.js'
 import type { StoredFile } from '../inventory.js'
 import { formatChecksum } from '../ltx/checksum.js'
 import { LtxError } from '../ltx/errors.js'
-import { type LtxHeader, readHeader, readTrailer } from '../ltx/header.js'
+import { type LtxHeader, readHeader, readTrailer, withPost } from '../ltx/header.js'
 import { HEADER_SIZE, INDEX_SIZE_FIELD, TRAILER_SIZE } from '../ltx/layout.js'
 import { indexLength } from '../ltx/page-index.js'
 import { LEVEL_SHIPPED } from '../object-keys.js'
 import type { ObjectBody } from '../object-store.js'
-import { collect, type Remote } from '../remote.js'
+import type { Remote } from '../remote.js'
 import { checkIdentity, type PageSink, readFile } from '../restore/read-file.js'
+import { collect } from '../storage/collect.js'
 import type { Findings } from './finding.js'
 import type { Listing } from './listing.js'
 
@@ -64,14 +65,17 @@ export class FileCheck {
     }
   }
 
-  /** Looks at a file's two ends only: two requests, and none of its pages. */
+  /**
+   * Looks at a file's two ends only: two requests, and none of its pages. Of one that was written through a plugin at its
+   * beginning, with that plugin: whether it is here, and gives back what it was given.
+   */
   async glance(file: StoredFile): Promise<void> {
     const { remote } = this
     const { signal } = this.options
     try {
       const { facts, bytes } = await remote.start(file, HEADER_SIZE, signal)
       this.bytes += bytes.length
-      const header = facts.codecs.length > 0 ? undefined : await this.#ends(file, bytes)
+      const header = facts.codecs.length > 0 ? await this.#beginning(file, facts) : await this.#ends(file, bytes)
       this.#note({ file, facts, header, sha256: undefined })
     } catch (error) {
       signal?.throwIfAborted()
@@ -123,12 +127,20 @@ export class FileCheck {
     this.bytes += tail.length
     indexLength(tail, file.size)
     const { post } = readTrailer(tail.subarray(INDEX_SIZE_FIELD), header)
-    return header.checksums === 'tracked' ? { ...header, post } : header
+    return withPost(header, post)
   }
 
-  async *#hashed(body: ObjectBody, hash: { update: (bytes: Uint8Array) => unknown }): ObjectBody {
+  async #beginning(file: StoredFile, { codecs, post }: FileFacts): Promise<LtxHeader> {
+    const { remote, options } = this
+    const header = await remote.headerIn(file, this.#hashed(remote.raw(file, undefined, options.signal)), codecs)
+    checkIdentity(header, file)
+    // A tracked file has its checksum at its end, which is as far away as all of it.
+    return withPost(header, post)
+  }
+
+  async *#hashed(body: ObjectBody, hash?: { update: (bytes: Uint8Array) => unknown }): ObjectBody {
     for await (const piece of body) {
-      hash.update(piece)
+      hash?.update(piece)
       this.bytes += piece.length
       yield piece
     }
@@ -144,7 +156,11 @@ export class FileCheck {
       this.#gone.push(file)
       return
     }
-    const code = isError(error, 'E_OBJECT_DAMAGED') ? 'damaged' : 'unreadable'
+    const code = isError(error, 'E_OBJECT_DAMAGED')
+      ? 'damaged'
+      : isError(error, 'E_CODEC_MISSING')
+        ? 'codec-missing'
+        : 'unreadable'
     const cause = code === 'damaged' && error instanceof Error && error.cause instanceof Error ? error.cause : error
     this.findings.add(code, messageOf(cause), { file: file.key })
   }

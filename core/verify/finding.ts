@@ -30,6 +30,8 @@ export type FindingCode =
   | 'wrong-time'
   /** Something lies there that is not part of a backup. */
   | 'foreign'
+  /** A file was written through a plugin that is not installed; the message names it. */
+  | 'codec-missing'
   /** A file could not be read for another reason, which the message has. */
   | 'unreadable'
   /** The newest state could not be restored. */

@@ -3,6 +3,9 @@ import { LEVEL_SHIPPED, LEVEL_SNAPSHOT, parseKey, parseSidecarKey, type FileId }
 import type { Remote } from '../remote.js'
 import type { Findings } from './finding.js'
 
+/** Findings of foreign objects that are told one by one. */
+const MOST_FOREIGN = 1000
+
 /** What lies in storage under a database's name. */
 export interface Listing {
   inventory: Inventory
@@ -17,13 +20,16 @@ export interface Listing {
  */
 export async function listAll(remote: Remote, findings: Findings, signal: AbortSignal | undefined): Promise<Listing> {
   const records = new Map<string, FileId>()
+  let foreign = 0
   const inventory = await remote.inventory(signal, undefined, (key) => {
     const id = key.startsWith(`${remote.name}/walrust/`) ? parseSidecarKey(remote.name, key) : undefined
     if (id) records.set(remote.key(id), id)
     // Another database can have a name below this one's, with records of its own.
-    else if (!key.includes('/walrust/') && !parseKey(remote.store.keyStyle, key))
-      findings.add('foreign', 'this is not a file of a backup', { file: key })
+    else if (!key.includes('/walrust/') && !parseKey(remote.store.keyStyle, key)) {
+      if (++foreign <= MOST_FOREIGN) findings.add('foreign', 'this is not a file of a backup', { file: key })
+    }
   })
+  if (foreign > MOST_FOREIGN) findings.add('foreign', `${foreign - MOST_FOREIGN} more objects are no files of a backup`)
   // Records are written after their file and removed after it: one beyond everything that is there tells what is gone.
   for (const [key, { level, maxTxid }] of records) {
     if (level === LEVEL_SHIPPED && maxTxid > inventory.newest && inventory.size > 0)
@@ -46,7 +52,7 @@ export function checkNames(inventory: Inventory, name: string, findings: Finding
     if (minTxid !== 1) findings.add('wrong-level', 'a snapshot begins with transaction 1', { file: key })
   }
   checkShipped(inventory.level(LEVEL_SHIPPED), findings)
-  checkGaps(files, findings)
+  checkGaps(inventory, files, findings)
 }
 
 /** On level 0 every transaction has one file. */
@@ -62,7 +68,7 @@ function checkShipped(files: readonly StoredFile[], findings: Findings): void {
 }
 
 /** Transactions that nothing holds, behind the first file that everything could be restored from. */
-function checkGaps(files: readonly StoredFile[], findings: Findings): void {
+function checkGaps(inventory: Inventory, files: readonly StoredFile[], findings: Findings): void {
   const bases = files.filter(({ minTxid }) => minTxid === 1).sort((a, b) => a.maxTxid - b.maxTxid)
   if (bases.length === 0) return
   let reached = 0
@@ -74,6 +80,8 @@ function checkGaps(files: readonly StoredFile[], findings: Findings): void {
     while (next < bases.length && bases[next].maxTxid < file.maxTxid) reached = Math.max(reached, bases[next++].maxTxid)
     const alone = next === 0 || (bases[next - 1].level === LEVEL_SNAPSHOT && reached === bases[next - 1].maxTxid)
     if (alone && next < bases.length && bases[next].maxTxid === file.maxTxid) reached = bases[next++].maxTxid
+    // A fence post stays when everything around it has gone.
+    if (file.minTxid > reached + 1 && inventory.isFencePost(file)) continue
     if (file.minTxid > reached + 1)
       findings.add('gap', `nothing holds transactions ${reached + 1} to ${file.minTxid - 1}`, { file: file.key })
     reached = Math.max(reached, file.maxTxid)

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { EXIT, WalrustError } from '../errors.js'
 import { diskError } from '../fs/durable.js'
 import type { Remote } from '../remote.js'
-import { planRestore } from '../restore/plan.js'
-import { restore, type RestoreOptions, type RestoreResult } from '../restore/restore.js'
+import type { RestoreOptions, RestoreResult } from '../restore/restore.js'
+import { restorePoint } from '../restore/restore-point.js'
 import type { Finding } from './finding.js'
 
 export interface TrialOptions {
@@ -28,9 +28,10 @@ export async function trialRestore(remote: Remote, options: TrialOptions = {}): 
     throw diskError(error, scratch)
   })
   try {
-    const plan = planRestore(inventory, inventory.newest, remote.name)
     const target = join(folder, 'database')
-    return await restore(remote, plan, { target, force: false, integrityCheck: 'full', signal, progress })
+    // Whoever merges and removes meanwhile does no harm to it: it is planned anew.
+    const options = { target, force: false, integrityCheck: 'full', signal, progress } as const
+    return await restorePoint(remote, inventory, {}, options)
   } catch (error) {
     const exit = error instanceof WalrustError ? error.exitCode : undefined
     if (exit !== EXIT.integrity && exit !== EXIT.restore) throw error

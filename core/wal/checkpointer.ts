@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, type CheckpointResult } from '../database/connection.js'
 import type { DatabaseFile } from '../database/database-file.js'
 import type { CheckpointPool } from './checkpoint-pool.js'
@@ -38,6 +39,9 @@ const INLINE_MS = 250
 /** A WAL this many times `minPages` long, with no gap between its commits, is checkpointed under the write lock. */
 const LOCK_FACTOR = 16
 
+/** Between two attempts, and two moves of the pin beside a tight writer, lie this many times `minPages` at most. */
+const LONGEST_STEP = 4
+
 /**
  * Before the write lock is taken, so many checkpoints at most, each of which has less to do than the one before it: what
  * is left for the lock is what the disk can take in this part of the time it may be held. If it cannot, the lock is left
@@ -46,6 +50,15 @@ const LOCK_FACTOR = 16
 const PASSES = 4
 const LOCK_SHARE = 0.4
 const PATIENCE = 4
+
+/**
+ * How long to wait with the write lock in hand before looking again whether somebody else's checkpoint is over, and how
+ * often for a reader in the way: more than a moment is for readers who stay.
+ */
+const LOCK_WAIT_MS = 1
+const READER_WAITS = 3
+/** How often it is waited for somebody else's checkpoint before the lock is taken. */
+const BUSY_WAITS = 20
 
 /** How long to try for the write lock in one go, in milliseconds. A tight writer leaves it free for microseconds. */
 const LOCK_TRY_MS = 2
@@ -182,7 +195,7 @@ export class Checkpointer {
     // Under lock 0 each automatic checkpoint of the application sorts the whole WAL index before it finds that it can
     // do nothing (tried: a tenth of the commits). A mark, wherever it is, lets it see that at once.
     if (this.#follower.holdsUpBackfill) this.#follower.advance()
-    this.#moveAlong()
+    await this.#moveAlong()
     await this.#movePin(now - this.#lastCommit)
     if (state.log < this.#settings.minPages) this.#resetAttempts()
     if (this.#isDue(now)) await this.#checkpoint(now)
@@ -226,12 +239,22 @@ export class Checkpointer {
   /**
    * Moves the pin on every `minPages`: the application's automatic checkpoints then have as much to do at a time as
    * without us. Left standing, they could do nothing, and the first after the pin has moved would have to do it all.
+   * Beside a tight writer that costs it more than it saves: there the pin moves in longer steps.
    */
-  #moveAlong(): void {
+  async #moveAlong(): Promise<void> {
     const { log } = this.#follower.state
     if (log < this.#movedAt) this.#movedAt = 0
-    if (log - this.#movedAt < this.#settings.minPages) return
+    if (log - this.#movedAt < this.#settings.minPages * (this.#tight ? LONGEST_STEP : 1)) return
     this.#movedAt = log
+    await this.#advance()
+  }
+
+  /**
+   * Moves the pin to the end of what was read. Beside a tight writer its next commit is a checkpoint up to there, which
+   * makes the WAL durable first: that is done here, on a thread of its own, so that it finds little left to wait for.
+   */
+  async #advance(): Promise<void> {
+    if (this.#tight) await this.#follower.syncWal()
     this.#follower.advance()
   }
 
@@ -290,13 +313,13 @@ export class Checkpointer {
     if (first.busy) return
     // Copied before, so that the gap that is hoped for need not last for as long as that takes.
     if (!this.#neededLock) await this.#owner.keep()
-    this.#follower.advance()
+    await this.#advance()
     this.#checkpointInline('passive')
     this.#follower.collectNow()
     this.#neededLock = false
     if (await this.#settle()) return
     this.#nextAttempt = this.#follower.state.log + this.#attemptStep
-    this.#attemptStep *= 2
+    this.#attemptStep = Math.min(this.#attemptStep * 2, this.#settings.minPages * LONGEST_STEP)
     if (this.#follower.state.log < this.#lockAt) return
     this.#neededLock = true
     await this.#checkpointLocked()
@@ -306,12 +329,13 @@ export class Checkpointer {
     return pages * (this.#follower.generation?.header.pageSize ?? 0)
   }
 
-  #checkpointInline(kind: CheckpointKind, connection = this.#follower.idle): void {
+  #checkpointInline(kind: CheckpointKind): CheckpointResult {
     const start = performance.now()
-    const result = connection.checkpoint()
+    const result = this.#follower.idle.checkpoint()
     this.#noteOwn(result)
     this.#lastDuration = performance.now() - start
     this.#report(kind, result, start, 0)
+    return result
   }
 
   async #checkpointInThread(): Promise<void> {
@@ -322,17 +346,26 @@ export class Checkpointer {
     this.#report('passive', result, start, 0)
   }
 
-  /** Lets the WAL be restarted, if everything in it is backfilled and safe elsewhere. */
+  /** Lets the WAL be restarted, if everything in it is backfilled and safe elsewhere, and checks what was backfilled. */
   async #settle(): Promise<boolean> {
+    if (!(await this.#letRestart())) return false
+    await this.#checkBackfill()
+    return true
+  }
+
+  async #letRestart(): Promise<boolean> {
     const { state } = this.#follower
     if (state.log !== state.checkpointed || this.#owner.walInUse()) return false
     const kept = await this.#owner.keep()
     // A file that was put in its place must not be given our locks' protection, nor its WAL be restarted by us.
     if (this.#owner.walInUse() || !this.#follower.settle(kept)) return false
     this.#resetAttempts()
+    return true
+  }
+
+  async #checkBackfill(): Promise<void> {
     const damaged = await this.#follower.checkBackfill()
     if (damaged.length > 0) this.#owner.damaged(damaged)
-    return true
   }
 
   /**
@@ -346,14 +379,17 @@ export class Checkpointer {
       if (!this.#lockWrites(lock)) return
       const start = performance.now()
       const end = setTimeout(() => lock.unlockWrites(), this.#settings.maxLock)
+      let settled = false
       try {
-        await this.#underLock()
+        settled = await this.#underLock(lock)
       } finally {
         clearTimeout(end)
         lock.unlockWrites()
       }
       const { log, checkpointed } = this.#follower.state
       this.#report('locked', { busy: false, log, checkpointed }, start, performance.now() - start)
+      // Nobody may write the database file until the WAL is started over, so this need not hold up anyone.
+      if (settled) await this.#checkBackfill()
     } finally {
       lock.close()
     }
@@ -365,21 +401,47 @@ export class Checkpointer {
     let took = Infinity
     for (let pass = 0; pass < PASSES && took > most; pass++) {
       await this.#owner.keep()
-      this.#follower.advance()
-      const start = performance.now()
-      this.#checkpointInline('passive')
-      took = performance.now() - start
+      await this.#advance()
+      took = await this.#checkpointAfterOthers()
       this.#follower.collectNow()
     }
-    return took <= most || this.#follower.state.log >= this.#lockAt * PATIENCE
+    if (took > most && this.#follower.state.log < this.#lockAt * PATIENCE) return false
+    // Under the lock what is durable by then need not be waited for.
+    await Promise.all([this.#follower.syncWal(), this.#file.sync()])
+    return true
   }
 
-  async #underLock(): Promise<void> {
+  /**
+   * A checkpoint, after that of somebody else who is at it, the writer itself mostly: what that leaves is not known yet.
+   *
+   * @returns how long it took, in milliseconds; `Infinity` if the other one did not come to an end
+   */
+  async #checkpointAfterOthers(): Promise<number> {
+    for (let waits = 0; waits < BUSY_WAITS; waits++) {
+      const start = performance.now()
+      if (!this.#checkpointInline('passive').busy) return performance.now() - start
+      await sleep(LOCK_WAIT_MS)
+    }
+    return Infinity
+  }
+
+  /**
+   * What was written last is read, backfilled, and kept. The writer that was stopped may itself be at a checkpoint, after
+   * its last commit: then that is waited for. Or it has just begun to read, for its next one: that it gives up at once.
+   */
+  async #underLock(lock: Connection): Promise<boolean> {
     this.#follower.collectNow()
     this.#follower.advance()
-    this.#noteOwn(this.#follower.idle.checkpoint())
+    for (let readers = 0; ;) {
+      const result = this.#follower.idle.checkpoint()
+      this.#noteOwn(result)
+      const isHeldUp = !result.busy && result.checkpointed < result.log && ++readers <= READER_WAITS
+      if (!result.busy && !isHeldUp) break
+      await sleep(LOCK_WAIT_MS)
+      if (!lock.pinned) return false
+    }
     this.#follower.collectNow()
-    await this.#settle()
+    return await this.#letRestart()
   }
 
   #lockWrites(connection: Connection): boolean {

@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs'
 import { Connection, type WalState } from '../database/connection.js'
 import { type DatabaseFile, type FileMark, sameMark } from '../database/database-file.js'
+import { fileSize } from '../fs/file-size.js'
 import { DatabaseView } from '../pages/database-view.js'
 import { BackfillCheck } from './backfill-check.js'
 import { Generation } from './generation.js'
@@ -179,7 +179,16 @@ export class Follower {
     }
   }
 
-  /** The same at once, up to `budget` bytes; whether that was everything. */
+  /**
+   * Whether the WAL is longer, or more of it in the database, than at the last look: a few microseconds, for those who
+   * ask often. A WAL that was started over and is as long as before is left to the next look.
+   */
+  hasNews(): boolean {
+    const { log, checkpointed } = this.idle.state()
+    return log !== this.#state.log || checkpointed !== this.#state.checkpointed
+  }
+
+  /** As {@link collect}, at once, up to `budget` bytes; whether that was everything. */
   collectNow(budget = Infinity): boolean {
     const { header, state } = this.#glance()
     const generation = this.#current(header, state)
@@ -258,6 +267,11 @@ export class Follower {
     return await this.#backfill.run(generation, () => this.#mark === mark && sameMark(mark, this.#file.mark()))
   }
 
+  /** The database file was deleted: what is in the WAL can be read once more with what is open, and then no more. */
+  orphaned(): void {
+    this.#pins.orphaned()
+  }
+
   /** Frees what is not needed while nothing happens. */
   rest(): void {
     this.#pins.rest()
@@ -295,9 +309,14 @@ export class Follower {
     for (const view of this.#views) if (view.spare) view.invalidate(reason)
   }
 
+  /** Makes what is in the WAL durable, on a thread of its own: see {@link WalFile.sync}. */
+  async syncWal(): Promise<void> {
+    await this.#wal.sync()
+  }
+
   /** Whether the `-wal` file has been cut off, or is not there. */
   isWalEmpty(): boolean {
-    return (statSync(this.#wal.path, { throwIfNoEntry: false })?.size ?? 0) === 0
+    return fileSize(this.#wal.path) === 0
   }
 
   /** Whether the `-wal` file is another one than the one being read. */

@@ -1,4 +1,5 @@
 import { Connection, type WalState } from '../database/connection.js'
+import { WalrustError } from '../errors.js'
 
 /**
  * The read transaction that keeps the WAL from being restarted, handed over from one connection to the other without
@@ -26,6 +27,7 @@ export class Pins {
   #least = 0
   #bound = 0
   #mayBeZero = false
+  #closed = false
 
   constructor(path: string) {
     this.#path = path
@@ -46,8 +48,9 @@ export class Pins {
     return this.#mayBeZero
   }
 
-  /** The connection that is in no transaction, for asking and for checkpoints. */
+  /** The connection that is in no transaction, for asking and for checkpoints. Errors: it was closed. */
   get idle(): Connection {
+    if (this.#closed) throw new WalrustError('E_ABORTED', 'the database is not followed any more')
     this.#idle ??= new Connection(this.#path)
     return this.#idle
   }
@@ -118,6 +121,17 @@ export class Pins {
     this.#bound = 0
   }
 
+  /**
+   * The database file was deleted: no connection can be opened any more, so the one that pins becomes the one that asks.
+   * Afterwards nothing is pinned.
+   */
+  orphaned(): void {
+    if (this.#idle || !this.#held) return
+    this.#held.unpin()
+    this.#idle = this.#held
+    this.#held = undefined
+  }
+
   /** Closes the connection that holds nothing, to save its memory while the database is quiet. */
   rest(): void {
     this.#idle?.close()
@@ -126,6 +140,7 @@ export class Pins {
 
   /** Lets everything go. The idle connection goes first, so that the pin lasts to the end. */
   close(): void {
+    this.#closed = true
     this.rest()
     this.#held?.unpin()
     this.#held?.close()

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { scratch, type WalSum } from '../kernel/kernel.js'
 import { systemCode } from '../errors.js'
+import { syncAhead } from '../fs/durable.js'
 import { FRAME, FRAME_HEADER_SIZE, frameOffset, readWalHeader, WAL_HEADER_SIZE, type WalHeader } from './layout.js'
 
 /**
@@ -55,6 +56,12 @@ export class WalFile {
     const stat = statSync(this.path, { throwIfNoEntry: false })
     const own = fstatSync(this.#fd)
     return stat === undefined || stat.ino !== own.ino || stat.dev !== own.dev
+  }
+
+  /** See {@link syncAhead}. */
+  async sync(): Promise<void> {
+    const fd = this.#open()
+    if (fd !== undefined) await syncAhead(fd)
   }
 
   close(): void {

@@ -17,6 +17,11 @@ export interface HeartbeatOptions {
 }
 
 /**
+ * Writes every event into the log, with what is known about it. It takes no options.
+ */
+export interface LogEventsOptions {}
+
+/**
  * `/metrics` for Prometheus, `/health`, and a page for people. Listed by itself only to be told more than `metrics` can say.
  */
 export interface MetricsOptions {
@@ -29,6 +34,40 @@ export interface MetricsOptions {
    */
   host?: string | null
 }
+
+/**
+ * Keeps snapshots by age: so many hours, days, weeks and months, as `retention` says. There without being listed; it takes no options.
+ */
+export interface RetentionGfsOptions {}
+
+/**
+ * Copies committed frames durably to the state directory, so that checkpoints wait neither for encoding nor for storage. There unless `shadowWal` is off; it takes no options.
+ */
+export interface ShadowWalOptions {}
+
+/**
+ * Stores in a folder of this machine: `file:///folder`. A `storage` of that kind has no settings beside its `url`.
+ */
+export interface StorageFileOptions {}
+
+/**
+ * Stores in Google Cloud Storage: `gs://bucket/prefix`. These are settings of a `storage`, beside its `url`; credentials are usually those of the machine, or of the file that `GOOGLE_APPLICATION_CREDENTIALS` names.
+ */
+export interface StorageGcsOptions {
+  /**
+   * Address of an emulator or a proxy. Otherwise `STORAGE_EMULATOR_HOST`, or the service itself.
+   */
+  endpoint?: string | null
+  /**
+   * File with the key of a service account; without it the usual chain is asked.
+   */
+  keyFilename?: string | null
+}
+
+/**
+ * Stores in the memory of the process: `memory:`. For tests; nothing in it is durable, and there are no settings beside the `url`.
+ */
+export interface StorageMemoryOptions {}
 
 /**
  * Stores in S3 and what speaks its protocol: `s3://bucket/prefix`. These are settings of a `storage`, beside its `url`; credentials are usually left to the environment (`AWS_*`).
@@ -74,6 +113,8 @@ export interface WebhookOptions {
   secret?: string | SecretReference
   /**
    * Only these events; all without it.
+   *
+   * Items: Name of an event.
    */
   events?: (
     | 'sync_failed'
@@ -126,6 +167,8 @@ export interface WebhookOptions {
     secret?: string | SecretReference
     /**
      * Only these events; all without it.
+     *
+     * Items: Name of an event.
      */
     events?: (
       | 'sync_failed'
@@ -169,7 +212,10 @@ declare module '../../core/config/entries.js' {
   /** What an editor offers as options of the built-in plugins. */
   interface PluginOptions {
     'walrust:heartbeat': HeartbeatOptions
+    'walrust:log-events': LogEventsOptions
     'walrust:metrics': MetricsOptions
+    'walrust:retention-gfs': RetentionGfsOptions
+    'walrust:shadow-wal': ShadowWalOptions
     'walrust:webhook': WebhookOptions
   }
 
@@ -183,5 +229,5 @@ declare module '../../core/config/entries.js' {
   }
 
   /** What an editor offers as settings of a storage. */
-  interface StorageOptions extends StorageS3Options {}
+  interface StorageOptions extends StorageFileOptions, StorageGcsOptions, StorageMemoryOptions, StorageS3Options {}
 }

@@ -4,9 +4,11 @@ import {
   type EngineStatus,
   type EventName,
   type PluginHost,
+  type ReplicaStatus,
   type StorageStatus,
   unshippedSince,
 } from '../../core/index.js'
+import { requestCounters } from './requests.js'
 
 /** Seconds: from what a local disk takes to what nobody should have to wait for. */
 const LATENCIES = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -176,6 +178,8 @@ export async function createInstruments(host: PluginHost, given?: Registry): Pro
     gauge.set(process.memoryUsage.rss()),
   )
 
+  if (host.status()?.replicas) replicaGauges(read)
+
   perDatabase(
     'walrust_last_validation_timestamp',
     'When what lies in storage was last verified, in seconds since the epoch.',
@@ -203,6 +207,8 @@ export async function createInstruments(host: PluginHost, given?: Registry): Pro
     ({ successes }) => successes,
   )
   validated('walrust_validation_failure_total', 'Verifications that found something wrong.', ({ failures }) => failures)
+
+  await requestCounters(host, registry)
 
   return {
     registry,
@@ -244,6 +250,40 @@ export async function createInstruments(host: PluginHost, given?: Registry): Pro
       registers,
     }),
   }
+}
+
+/** Makes a gauge that is read from the status. */
+type Read<T extends string> = (
+  name: string,
+  help: string,
+  labelNames: T[],
+  fill: (gauge: Gauge<T>, status: EngineStatus, now: number) => void,
+) => unknown
+
+/** What there is to know of replicas, in a process that keeps some. */
+function replicaGauges(read: Read<'database' | 'file'>): void {
+  const gauge = (name: string, help: string, value: (replica: ReplicaStatus, now: number) => number | undefined) =>
+    read(name, help, ['database', 'file'], (made, { replicas = [] }, now) => {
+      for (const replica of replicas) {
+        const number = value(replica, now)
+        if (number !== undefined) made.set({ database: replica.database, file: replica.file }, number)
+      }
+    })
+  gauge('walrust_replica_txid', 'Transaction that the replica holds.', ({ txid }) => txid)
+  gauge(
+    'walrust_replica_lag_seconds',
+    'Time from when the newest commit of the replica was seen at its source until it could be read here.',
+    ({ lag }) => seconds(lag),
+  )
+  gauge(
+    'walrust_replica_unchecked_seconds',
+    'Time since storage was last found to have nothing newer than the replica.',
+    ({ checked }, now) => (checked === undefined ? undefined : ageOf(Date.parse(checked), now)),
+  )
+  gauge('walrust_replica_failing', 'Whether the last look at storage failed.', ({ state }) =>
+    state === 'failing' ? 1 : 0,
+  )
+  gauge('walrust_replica_applied_files', 'Files applied since the start.', ({ applied }) => applied)
 }
 
 function seconds(milliseconds: number | undefined): number | undefined {

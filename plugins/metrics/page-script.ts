@@ -57,6 +57,10 @@ function verdict() {
   const shaky = report.databases.filter((database) => database.status === 'degraded')
   const name = (list) => list.slice(0, 3).map((database) => database.name).join(', ') + (list.length > 3 ? ' and ' + (list.length - 3) + ' more' : '')
   if (bad.length > 0) return ['Your data is not safe right now', name(bad) + ': ' + why(bad[0])]
+  const replicas = report.replicas || []
+  const late = replicas.find((replica) => replica.status !== 'healthy')
+  if (late) return [late.name + ' does not get on', late.error || 'The last look at storage failed.']
+  if (report.databases.length === 0 && replicas.length > 0) return ['The replica is current', replicas.map((replica) => replica.name + ' is at TXID ' + replica.txid + (replica.lagSeconds === undefined ? '' : ', ' + span(replica.lagSeconds) + ' behind its source')).join('; ')]
   if (report.databases.length === 0) return ['Nothing is watched', 'There is no database here to keep safe.']
   if (shaky.length > 0) return ['Safe so far, but something is wrong', name(shaky) + ': ' + why(shaky[0])]
   const oldest = Math.max(...report.databases.map((database) => database.unshippedSeconds))
@@ -68,6 +72,7 @@ function why(database) {
   const storage = database.storages.find((one) => one.error !== undefined)
   if (database.error !== undefined) return database.error
   if (storage) return storage.error
+  if (database.validation && database.validation.error !== undefined) return database.validation.error
   return 'commits have been waiting for ' + span(database.unshippedSeconds)
 }
 
@@ -118,6 +123,7 @@ function moreOf(database) {
   const say = (term, text, bad) => list.append(el('dt', '', term), el('dd', bad ? 'bad' : '', text))
   say('File', database.path)
   say('State', database.state + ', since ' + ago(database.since))
+  if (database.validation) say('Validated', ago(database.validation.last) + (database.validation.error === undefined ? ': sound' : ': ' + database.validation.error), database.validation.error !== undefined)
   for (const storage of database.storages) {
     say('Storage', storage.url + ' – ' + storage.state)
     say('There', plural(storage.storedFiles, 'file') + ', ' + bytes(storage.storedBytes) + '; confirmed TXID ' + storage.confirmed + ' of ' + storage.txid)
@@ -164,7 +170,7 @@ function render() {
   shown.sort((a, b) => ORDER[a.status] - ORDER[b.status] || b.unshippedSeconds - a.unshippedSeconds || (a.name < b.name ? -1 : 1))
   $('filter').hidden = report.databases.length < 9
   $('count').textContent = shown.length === report.databases.length ? plural(shown.length, 'database') : shown.length + ' of ' + plural(report.databases.length, 'database')
-  $('empty').hidden = report.databases.length > 0
+  $('empty').hidden = report.databases.length > 0 || report.replicas !== undefined
   const focused = document.activeElement && document.activeElement.closest && document.activeElement.closest('details')
   const keep = focused && focused.dataset.name
   $('rows').replaceChildren(...shown.map(rowOf))

@@ -1,4 +1,11 @@
-import { type EngineStatus, type Health, healthOf, healthOfAll, unshippedSince } from '../../core/index.js'
+import {
+  type EngineStatus,
+  type Health,
+  healthOf,
+  healthOfAll,
+  healthOfReplica,
+  unshippedSince,
+} from '../../core/index.js'
 import { type History, SAMPLE_MS } from './history.js'
 
 /** What `/health` answers. */
@@ -13,6 +20,17 @@ export interface HealthReport {
     unshippedSeconds: number
     error?: string
   }>
+  /** Of a process that keeps some. */
+  replicas?: Array<{
+    name: string
+    file: string
+    status: Health
+    state: string
+    txid: number
+    lagSeconds?: number
+    checked?: string
+    error?: string
+  }>
 }
 
 export function healthReport(status: EngineStatus, version: string, now: number): HealthReport {
@@ -21,7 +39,8 @@ export function healthReport(status: EngineStatus, version: string, now: number)
     version,
     uptimeSeconds: (now - status.startedAt) / 1000,
     databases: status.databases.map((database) => {
-      const error = database.error ?? database.storages.find((storage) => storage.error !== undefined)?.error
+      const failing = database.storages.find((storage) => storage.error !== undefined)?.error
+      const error = database.error ?? failing ?? database.validation?.error
       return {
         name: database.name,
         status: healthOf(database, status.maxLag, now),
@@ -29,6 +48,18 @@ export function healthReport(status: EngineStatus, version: string, now: number)
         unshippedSeconds: (now - (unshippedSince(database) ?? now)) / 1000,
         ...(error === undefined ? {} : { error }),
       }
+    }),
+    ...(status.replicas && {
+      replicas: status.replicas.map((replica) => ({
+        name: replica.database,
+        file: replica.file,
+        status: healthOfReplica(replica, status.maxLag, now),
+        state: replica.state,
+        txid: replica.txid,
+        lagSeconds: replica.lag === undefined ? undefined : replica.lag / 1000,
+        checked: replica.checked,
+        error: replica.error,
+      })),
     }),
   }
 }
@@ -57,6 +88,7 @@ export function pageReport(status: EngineStatus, history: History, version: stri
       databaseBytes: database.databaseBytes,
       walBytes: database.walBytes,
       damagedPages: database.damagedPages,
+      validation: database.validation,
       storages: database.storages,
       throughput: history.throughputOf(database.name),
       events: history.eventsOf(database.name),

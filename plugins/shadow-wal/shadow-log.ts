@@ -4,7 +4,7 @@ import { comparePositions, type FrameBatch, LayeredPageSet, type LogPosition, ty
 import { Segment } from './segment.js'
 
 /** More segments than this are folded together: of each page only the newest version stays. */
-const MAX_SEGMENTS = 12
+export const MAX_SEGMENTS = 32
 
 /** A segment that is still needed after this long is made to survive a power failure; most are gone before. */
 const SYNC_AFTER_MS = 2000

@@ -8,6 +8,7 @@ import {
   exactBody,
   type GetOptions,
   type ListOptions,
+  messageOf,
   type ObjectBody,
   type ObjectInfo,
   type ObjectStore,
@@ -22,15 +23,33 @@ const READ_SIZE = 256 * 1024
 /** A backup is as confidential as the database: for its owner alone. Folders that are there already stay as they are. */
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
+/** Files that a listing looks at at a time. */
+const AT_A_TIME = 64
 /** Files in the making; a listing passes them over, and the next write of the same folder does not mind them. */
 const TEMPORARY = '.walrust-'
 /** Left by a process that was killed while writing; nobody writes one file for that long. */
 const STALE_MS = 24 * 3600 * 1000
 
-/** The folder that a `file:` URL names. `file:///a/b`, `file://./a` and `file:a` are all understood. */
+/**
+ * The folder that a `file:` URL names. `file:///a/b`, `file://./a` and `file:a` are all understood.
+ *
+ * Errors: `E_CONFIG` for what is easily mistyped, and would make a folder where nobody looks for a backup.
+ */
 export function folderOf(url: string): string {
-  if (url.startsWith('file:///')) return fileURLToPath(url)
-  return resolve(decodeURIComponent(url.replace(/^file:(\/\/)?/, '')))
+  const [, slashes = '', path] = /^file:(\/\/)?(.*)$/is.exec(url) ?? []
+  const refuse = (why: string, hint: string) => new WalrustError('E_CONFIG', `${url} ${why}`, { hint })
+  if (!path) throw refuse('names no folder', 'Write file:///folder, or file:folder for one below this one.')
+  if (path.startsWith('~')) throw refuse('begins with ~, which only a shell understands', 'Write the folder out.')
+  const [host] = path.split('/')
+  if (slashes && host !== '' && host !== '.' && host !== '..') {
+    const hint = `Write file:///${path}, or file:${path} for a folder below this one.`
+    throw refuse(`names a computer, ${host}, not a folder`, hint)
+  }
+  try {
+    return slashes && host === '' ? fileURLToPath(`file://${path}`) : resolve(decodeURIComponent(path))
+  } catch (error) {
+    throw refuse(`is no URL: ${messageOf(error)}`, 'Write a % as %25.')
+  }
 }
 
 /**
@@ -90,7 +109,12 @@ export class FileStore implements ObjectStore {
    * point: what would be written there is on another disk, and beyond a gap when the right one is back.
    */
   async #checkPlace(): Promise<void> {
-    if (this.#inode === undefined) await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE })
+    if (this.#inode === undefined) {
+      await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE }).catch((error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        throw new StoreError('missing', `${this.folder} is a file, not a folder`)
+      })
+    }
     const found = await stat(this.folder).catch((error: unknown) => {
       if (isAbsent(error)) return undefined
       throw error
@@ -112,11 +136,8 @@ export class FileStore implements ObjectStore {
 
   async head(key: string): Promise<ObjectInfo | undefined> {
     try {
-      const path = this.#path(key)
-      await this.#checkInside(path)
-      // A link is no object, wherever it leads.
-      const found = await lstat(path)
-      return found.isFile() ? toInfo(key, found) : undefined
+      await this.#checkInside(this.#path(key))
+      return await this.#info(key)
     } catch (error) {
       if (isAbsent(error)) return undefined
       throw failure(error, key)
@@ -126,11 +147,31 @@ export class FileStore implements ObjectStore {
   async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
     // The folder above the last slash holds everything that can match.
     const start = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    let keys: string[] = []
     for await (const key of this.#walk(start)) {
       signal?.throwIfAborted()
       if (!key.startsWith(prefix) || (after !== undefined && compareKeys(key, after) <= 0)) continue
-      const info = await this.head(key)
-      if (info) yield info
+      if (keys.push(key) < AT_A_TIME) continue
+      yield* await this.#look(keys)
+      keys = []
+    }
+    yield* await this.#look(keys)
+  }
+
+  /** What there is of keys in folders that are known to lie inside. */
+  async #look(keys: readonly string[]): Promise<ObjectInfo[]> {
+    const found = await Promise.all(keys.map((key) => this.#info(key)))
+    return found.filter((info) => info !== undefined)
+  }
+
+  async #info(key: string): Promise<ObjectInfo | undefined> {
+    try {
+      // A link is no object, wherever it leads.
+      const found = await lstat(this.#path(key))
+      return found.isFile() ? toInfo(key, found) : undefined
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw failure(error, key)
     }
   }
 

@@ -1,4 +1,4 @@
-import { type ObjectBody, StoreError } from '../../core/index.js'
+import { checkReceived, gatherAnswer, type ObjectBody, StoreError } from '../../core/index.js'
 import { authFailure, failureOf, serviceError } from './failure.js'
 import type { GcsPlace } from './place.js'
 
@@ -64,9 +64,10 @@ export class Client {
   async json<T>(url: string, call?: Call): Promise<T> {
     const answer = await this.send(url, call)
     try {
-      return (await answer.json()) as T
+      return JSON.parse((await gatherAnswer(answer.body ?? [])).toString('utf8')) as T
     } catch (error) {
       call?.signal?.throwIfAborted()
+      if (error instanceof StoreError) throw error
       throw new StoreError('transient', `the answer broke off: ${(error as Error).message}`, undefined, error)
     }
   }
@@ -78,13 +79,14 @@ export class Client {
       for await (const piece of answer.body ?? []) {
         signal?.throwIfAborted()
         seen += (piece as Uint8Array).length
+        if (seen > size) break
         yield piece as Uint8Array
       }
     } catch (error) {
       signal?.throwIfAborted()
       throw failureOf(error, this.place)
     }
-    if (seen !== size) throw new StoreError('transient', `the answer ended after ${seen} of ${size} bytes`)
+    checkReceived(seen, size)
   }
 
   async #headers(url: string): Promise<Record<string, string>> {

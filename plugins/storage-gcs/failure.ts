@@ -1,4 +1,4 @@
-import { type FailureKind, StoreError, WalrustError } from '../../core/index.js'
+import { type FailureKind, gatherAnswer, StoreError, WalrustError } from '../../core/index.js'
 import type { GcsPlace } from './place.js'
 
 const CREDENTIALS =
@@ -18,7 +18,7 @@ export class ServiceError extends Error {
 
 /** Reads the error out of an answer. */
 export async function serviceError(answer: Response): Promise<ServiceError> {
-  const text = await answer.text().catch(() => '')
+  const text = await gatherAnswer(answer.body ?? []).then(String, () => '')
   let reason = ''
   let message = text.slice(0, 200)
   try {

@@ -3,6 +3,7 @@ import {
   exactBody,
   gatherBody,
   type GetOptions,
+  ListingPages,
   type ListOptions,
   type ObjectBody,
   type ObjectInfo,
@@ -103,13 +104,15 @@ export class GcsStore implements ObjectStore {
   async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
     const top = this.#place.prefix
     const first = after === undefined ? undefined : top + after
+    const pages = new ListingPages()
     let pageToken: string | undefined
     do {
       const page = await this.#page({ prefix: top + prefix, startOffset: first, pageToken }, signal)
       // The offset itself belongs to what is listed.
       for (const object of page.items ?? []) if (object.name !== first) yield this.#info(object)
-      pageToken = page.nextPageToken
-    } while (pageToken !== undefined && pageToken !== '')
+      pageToken = page.nextPageToken === '' ? undefined : page.nextPageToken
+      pages.next(page.items?.length ?? 0, pageToken)
+    } while (pageToken !== undefined)
   }
 
   async delete(keys: readonly string[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {

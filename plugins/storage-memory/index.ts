@@ -1,4 +1,5 @@
 import {
+  bodyOf,
   compareKeys,
   exactBody,
   type GetOptions,
@@ -57,7 +58,7 @@ export class MemoryStore implements ObjectStore {
   ): Promise<{ info: ObjectInfo; body: ObjectBody } | undefined> {
     signal?.throwIfAborted()
     const stored = this.#objects.get(key)
-    return stored && { info: stored.info, body: once(stored.bytes.subarray(range?.start, range?.end)) }
+    return stored && { info: stored.info, body: bodyOf(stored.bytes.subarray(range?.start, range?.end)) }
   }
 
   head(key: string): Promise<ObjectInfo | undefined> {
@@ -80,11 +81,6 @@ export class MemoryStore implements ObjectStore {
     for (const key of keys) this.#objects.delete(key)
     return Promise.resolve()
   }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous, these bytes are there
-async function* once(bytes: Uint8Array): ObjectBody {
-  yield bytes
 }
 
 /** Registers `memory:` URLs. Two mentions of one URL mean the same objects, as long as one plugin answers for both. */

@@ -1,4 +1,4 @@
-import { StoreError } from '../../core/index.js'
+import { gatherAnswer, StoreError } from '../../core/index.js'
 import { failureOf } from './failure.js'
 import type { S3Place } from './place.js'
 import { loadSdk, type S3Client, type S3Sdk } from './sdk.js'
@@ -89,6 +89,8 @@ export class Client {
       // The core hashes what it sends and checks what it reads; anything more would be done twice.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
+      // What the SDK reads as a whole: pages of listings and errors, never the bytes of an object.
+      streamCollector: (body: AsyncIterable<Uint8Array>) => gatherAnswer(body),
       requestHandler: { connectionTimeout: CONNECT, httpAgent: agent, httpsAgent: agent },
     })
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { ObjectBody, ObjectMetadata } from '../../core/index.js'
+import { type ObjectBody, type ObjectMetadata, StoreError } from '../../core/index.js'
 import type { Client } from './client.js'
 
 /** Bytes of a part: the smallest that services take. */
@@ -44,22 +44,59 @@ export async function uploadInParts(
   const id = { ...target, UploadId: created.UploadId }
   try {
     const { parts, size } = await sendParts(upload, id, body)
-    const done = await client.send(
-      (sdk) =>
-        new sdk.CompleteMultipartUploadCommand({ ...id, ...upload.conditions, MultipartUpload: { Parts: parts } }),
-      // Putting the parts together may take the service a while.
-      { signal, bytes: size },
-    )
-    return { etag: done.ETag, size }
+    return { etag: await complete(upload, id, parts, size), size }
   } catch (error) {
     await client.send((sdk) => new sdk.AbortMultipartUploadCommand(id)).catch(() => undefined)
     throw error
   }
 }
 
+interface UploadId {
+  Bucket: string
+  Key: string
+  UploadId: string | undefined
+}
+
+/**
+ * Has the service put the parts together. If its answer is lost, the object is looked at: sending the whole snapshot
+ * again would take as long as the first time, and find it there.
+ */
+async function complete(
+  { client, conditions, signal }: Upload,
+  id: UploadId,
+  parts: readonly Part[],
+  size: number,
+): Promise<string | undefined> {
+  const input = { ...id, ...conditions, MultipartUpload: { Parts: [...parts] } }
+  try {
+    // Putting the parts together may take the service a while.
+    const done = await client.send((sdk) => new sdk.CompleteMultipartUploadCommand(input), { signal, bytes: size })
+    return done.ETag
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.kind !== 'transient') throw error
+    const { Bucket, Key } = id
+    const there = await client
+      .send((sdk) => new sdk.HeadObjectCommand({ Bucket, Key }), { signal })
+      .catch(() => undefined)
+    if (there?.ETag === undefined || there.ETag.replaceAll('"', '') !== etagOf(parts)) throw error
+    return there.ETag
+  }
+}
+
+/** The etag of an object made of these parts, as far as the service makes it as most do: nothing else equals it. */
+function etagOf(parts: readonly Part[]): string | undefined {
+  const md5 = createHash('md5')
+  for (const { ETag = '' } of parts) {
+    const hex = ETag.replaceAll('"', '')
+    if (!/^[0-9a-f]{32}$/.test(hex)) return undefined
+    md5.update(Buffer.from(hex, 'hex'))
+  }
+  return `${md5.digest('hex')}-${parts.length}`
+}
+
 async function sendParts(
   { client, signal }: Upload,
-  id: { Bucket: string; Key: string; UploadId: string | undefined },
+  id: UploadId,
   body: ObjectBody,
 ): Promise<{ parts: Part[]; size: number }> {
   const parts: Part[] = []

@@ -1,4 +1,4 @@
-import { type ObjectBody, StoreError } from '../../core/index.js'
+import { checkReceived, type ObjectBody, StoreError } from '../../core/index.js'
 import { failureOf } from './failure.js'
 import type { S3Place } from './place.js'
 
@@ -24,6 +24,7 @@ export async function* readBody(
     for await (const piece of stream as AsyncIterable<Buffer>) {
       signal?.throwIfAborted()
       seen += piece.length
+      if (seen > size) break
       timer.refresh()
       yield piece
       timer.refresh()
@@ -36,7 +37,7 @@ export async function* readBody(
     signal?.removeEventListener('abort', onAbort)
     stream.destroy()
   }
-  if (seen !== size) throw new StoreError('transient', `the answer ended after ${seen} of ${size} bytes`)
+  checkReceived(seen, size)
 }
 
 /** Whatever breaks a body on its way may go well the next time. */

@@ -5,6 +5,7 @@ import {
   exactBody,
   gatherBody,
   type GetOptions,
+  ListingPages,
   type ListOptions,
   type ObjectBody,
   type ObjectInfo,
@@ -151,6 +152,7 @@ export class S3Store implements ObjectStore {
 
   async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
     const { bucket, prefix: top } = this.#place
+    const pages = new ListingPages()
     let token: string | undefined
     do {
       const input = {
@@ -164,13 +166,16 @@ export class S3Store implements ObjectStore {
         if (Key === undefined || Size === undefined || !LastModified || !Key.startsWith(top)) {
           throw new StoreError('transient', 'the listing has an entry without key, size or time')
         }
-        yield { key: Key.slice(top.length), size: Size, timestamp: LastModified.getTime(), etag: ETag }
+        // Of what was not sent in parts, the etag is the hash; of anything else it has another form or matches nothing.
+        const md5 = /^"?([0-9a-f]{32})"?$/.exec(ETag ?? '')?.[1]
+        yield { key: Key.slice(top.length), size: Size, timestamp: LastModified.getTime(), etag: ETag, md5 }
       }
       token = page.NextContinuationToken
       if (page.IsTruncated === undefined || (page.IsTruncated && !token)) {
         throw new StoreError('transient', 'the listing ended early: the service did not say how it goes on')
       }
       if (!page.IsTruncated) token = undefined
+      pages.next(page.Contents?.length ?? 0, token)
     } while (token !== undefined)
   }
 

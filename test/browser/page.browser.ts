@@ -9,6 +9,35 @@ import type { EngineSetup } from '../helpers/engine-process.js'
 import { parsePrometheus } from '../helpers/prometheus.js'
 import { HelperProcess } from '../helpers/processes.js'
 
+/** Figures of one database in one storage: bytes, seconds, numbers. */
+interface Figures {
+  files: number
+  stored: number
+  confirmed: number
+  txid: number
+  unshipped: number
+  waiting: number
+}
+
+interface Health {
+  name: string
+  status: string
+}
+
+const MONOTONE = ['files', 'stored', 'confirmed', 'txid'] as const
+const ALL = [...MONOTONE, 'unshipped', 'waiting'] as const
+const UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, s: 1, ms: 0.001 }
+
+/** A figure of the page, and how far off what is shown may be for being shown with few digits. */
+function valueOf(text: string): { value: number; rounding: number } {
+  const match = /^(\d+(?:\.(\d))?)(?: (B|KiB|MiB|s|ms))?$/.exec(text)
+  assert.ok(match, text)
+  const [number, digit, unit = ''] = [match[1], match.at(2), match.at(3)]
+  const factor = UNITS[unit] ?? 1
+  const isExact = digit === undefined && factor === 1 && unit !== 's'
+  return { value: Number(number) * factor, rounding: isExact ? 0 : (factor * (digit === undefined ? 1 : 0.1)) / 2 }
+}
+
 /**
  * The page in a real browser, with a real engine behind it. `WALRUST_SHOTS=FOLDER` keeps a picture of every state, to be
  * looked at.
@@ -70,6 +99,55 @@ describe('the page', function () {
     assert.equal(wide, false, 'it has to be scrolled sideways')
   }
 
+  /** What the page says of a database, read at one moment right after it has asked. */
+  async function shown(name: string): Promise<Record<keyof Figures | 'status', string>> {
+    const read = `look().then(() => {
+      const row = document.querySelector('details[data-name=${name}]')
+      const tile = (id) => document.getElementById('tile-' + id).textContent
+      const said = (term) => [...row.querySelectorAll('dt')].find((dt) => dt.textContent === term).nextSibling.textContent
+      const [, files, stored, confirmed, txid] = /^(.*) files?, (.*); confirmed TXID (.*) of (.*)$/.exec(said('There'))
+      const unshipped = row.querySelector('summary').textContent.includes('all durable') ? '0 s' : tile('unshipped')
+      return { files, stored, confirmed, txid, unshipped, waiting: said('Waiting here'), status: row.className }
+    })`
+    return await page.evaluate(read)
+  }
+
+  /** The same from `/metrics`. */
+  async function measured(origin: string, name: string): Promise<Figures> {
+    const families = parsePrometheus(await (await fetch(new URL('/metrics', origin))).text())
+    const value = (metric: string) => {
+      const sample = families.get(metric)?.samples.find(({ labels }) => labels.database === name)
+      assert.ok(sample, metric)
+      return sample.value
+    }
+    return {
+      files: value('walrust_stored_files'),
+      stored: value('walrust_stored_bytes'),
+      confirmed: value('walrust_confirmed_txid'),
+      txid: value('walrust_current_txid'),
+      unshipped: value('walrust_unshipped_seconds'),
+      waiting: value('walrust_spool_bytes'),
+    }
+  }
+
+  /**
+   * Holds each figure of the page against `/metrics`, asked right before and right after: those that are given only
+   * become more in between. Returns what was measured last.
+   */
+  async function agrees(origin: string, name: string, which: ReadonlyArray<keyof Figures>): Promise<Figures> {
+    const before = await measured(origin, name)
+    const figures = await shown(name)
+    const after = await measured(origin, name)
+    for (const figure of which) {
+      const { value, rounding } = valueOf(figures[figure])
+      const text = `${figure}: ${before[figure]}, on the page ${figures[figure]}, then ${after[figure]}`
+      assert.ok(value >= before[figure] - rounding && value <= after[figure] + rounding, text)
+    }
+    const health = (await (await fetch(new URL('/health', origin))).json()) as { databases: Health[] }
+    assert.equal(figures.status, health.databases.find((database) => database.name === name)?.status)
+    return after
+  }
+
   const status = (wanted: string) => page.waitForSelector(`body[data-status=${wanted}]`)
   const verdict = () => page.textContent('#verdict')
 
@@ -103,7 +181,7 @@ describe('the page', function () {
   it('busy: follows what is going on', async () => {
     await start(['orders', 'sessions', 'mail'])
     const writer = new HelperProcess('writer', { path: folder.file('0.db'), rate: 50, seconds: 0 })
-    await open()
+    const origin = await open()
     const txid = async () =>
       Number(/TXID (\d+)/.exec(String(await page.textContent('details[data-name=orders]')))?.[1] ?? 0)
     const before = await txid()
@@ -112,26 +190,38 @@ describe('the page', function () {
     if (process.env.WALRUST_SHOTS !== undefined) await new Promise((resolve) => setTimeout(resolve, 45_000))
     await page.waitForSelector('details[data-name=orders][open]')
     await looksRight('busy')
+    const first = await agrees(origin, 'orders', MONOTONE)
+    let now = first
+    while (now.txid <= first.txid + 2) now = await agrees(origin, 'orders', MONOTONE)
+    assert.ok(now.stored > first.stored)
     await writer.kill()
   })
 
   it('degraded, then failing, then well again', async () => {
     const running = await start(['orders', 'mail'], { maxLag: 4000 })
-    await open()
+    const origin = await open()
     await running.fault('transient')
     commit()
     await status('degraded')
     assert.equal(await verdict(), 'Safe so far, but something is wrong')
     await looksRight('degraded')
+    // What waits is in the spool once it has been read, which may be just after the first failure.
+    while ((await measured(origin, 'orders')).waiting === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    const waiting = await agrees(origin, 'orders', ALL)
+    assert.ok(waiting.unshipped > 0 && waiting.txid === waiting.confirmed + 1, JSON.stringify(waiting))
     await status('unhealthy')
     assert.equal(await verdict(), 'Your data is not safe right now')
     assert.equal(await page.getAttribute('details >> nth=0', 'data-name'), 'orders')
     await page.click('summary >> nth=0')
     await page.waitForSelector('text=sync_failed')
     await looksRight('failing')
+    const failing = await agrees(origin, 'orders', ALL)
+    assert.ok(failing.unshipped > 4, JSON.stringify(failing))
     await running.fault('ok')
     await status('healthy')
     await looksRight('recovered')
+    const well = await agrees(origin, 'orders', ALL)
+    assert.deepEqual([well.unshipped, well.waiting, well.confirmed], [0, 0, well.txid])
   })
 
   it('says so when walrust is gone', async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { ExplainOutput } from '../../cli/generated/outputs.js'
 import { contents, createDatabase, sql, useFolder } from '../helpers/databases.js'
 
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
@@ -23,6 +24,7 @@ describe('init and explain', function () {
       storages: Array<{ url: string; options: object; origin: string }>
       plugins: Array<{ name: string; origin: string; hooks: string[]; options: unknown }>
       databases: Array<{ name: string; storages: string[]; schedule: string[]; history: string[] }>
+      estimate: ExplainOutput['estimate']
       warnings: string[]
     }
   }
@@ -120,6 +122,65 @@ describe('init and explain', function () {
     assert.deepEqual(hook?.hooks, ['notify'])
     assert.ok(!walrust('explain').out.includes('not-to-be-seen'))
     assert.equal((hook.options as { secret: string }).secret, '********')
+  })
+
+  it('explain estimates a month by real sizes and stated prices, tells what it assumes, and takes other figures', () => {
+    createDatabase(folder.file('app.db'), { bytes: 1_000_000 })
+    writeFileSync(
+      folder.file('walrust.config.json'),
+      JSON.stringify({ presets: ['walrust:gcs'], databases: ['app.db'] }),
+    )
+    const estimate = (...args: string[]) => explained('-b', 'gs://bucket/db', ...args).estimate
+    const { databases, storages, assumptions } = estimate()
+    assert.equal(databases[0].bytes, statSync(folder.file('app.db')).size)
+    assert.ok(Number(databases[0].snapshots) > 20)
+    const [{ monthly, prices, restore }] = storages
+    assert.match(prices?.name ?? '', /Google/)
+    assert.ok(
+      monthly &&
+        monthly.total > 0 &&
+        Math.abs(monthly.total - monthly.stored - monthly.requests - monthly.egress) < 0.001,
+    )
+    assert.ok(Number(restore.cost) > 0)
+    assert.deepEqual(
+      assumptions.map(({ name, origin }) => [name, origin]),
+      ['busyHours', 'runningHours', 'turnover', 'compressed'].map((name) => [name, 'assumed']),
+    )
+    const other = estimate('--assume', 'busyHours=0', 'runningHours=0', 'price.stored=1')
+    const [{ monthly: cheaper }] = other.storages
+    assert.ok(cheaper && cheaper.requests === 0 && cheaper.stored > 0)
+    // A month of one every ten seconds, for the storage, not for each database; a longer lease takes fewer.
+    createDatabase(folder.file('second.db'), { bytes: 100_000 })
+    for (const [args, ttl, databases, heartbeats] of [
+      [[], '20s', 1, 262_980],
+      [['app.db', 'second.db'], '20s', 2, 262_980],
+      [[], '1m', 1, 87_660],
+      [['--assume', 'runningHours=12'], '20s', 1, 131_490],
+    ] as const) {
+      writeFileSync(
+        folder.file('walrust.config.json'),
+        JSON.stringify({ presets: ['walrust:gcs'], databases: ['app.db'], lease: { ttl } }),
+      )
+      const [{ databases: there, requests }] = estimate(...args, '--assume', 'busyHours=0').storages
+      assert.deepEqual([there, requests], [databases, { writes: heartbeats, heartbeats, reads: 0 }])
+    }
+    assert.deepEqual(other.assumptions.at(-1), {
+      ...{ name: 'price.stored', value: 1, origin: '--assume' },
+      meaning: 'price of a GB kept a month',
+    })
+    const text = walrust('explain', '-b', 'gs://bucket/db').out
+    assert.match(
+      text,
+      /gs:\/\/bucket\/db: \d+\.\d\d USD a month[^]*\(262,980 of them heartbeats\)[^]*one restore reads[^]*assumed: busyHours = 8[^]*assumed: runningHours = 24/,
+    )
+    assert.equal(walrust('explain', '--assume', 'nonsense=1').code, 2)
+  })
+
+  it('explain of a storage whose prices nobody states says so', () => {
+    createDatabase(folder.file('app.db'), { bytes: 100_000 })
+    const [{ monthly, prices, stored }] = explained('app.db').estimate.storages
+    assert.deepEqual([monthly, prices], [null, null])
+    assert.ok(stored.changes > 0)
   })
 
   it('explain warns of a backup that grows for ever', () => {

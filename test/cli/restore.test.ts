@@ -183,4 +183,11 @@ describe('restore', function () {
   for (const [what, message, args] of nonsense) {
     it(`refuses ${what} with exit 2`, () => refused(2, message, ...args))
   }
+
+  it('--if-replica-exists takes a place that is not there for a mistake, and an empty one for no backup', async () => {
+    const outcome = await restored('app', '-o', 'a.db', '-b', backups(), '--if-replica-exists')
+    assert.deepEqual([outcome.action, outcome.reason], ['skipped', 'no-backup'])
+    const mistyped = `file://${folder.file('mnt/bakups/db')}`
+    await refused(4, /mnt\/bakups is not there/, 'app', '-o', 'a.db', '-b', mistyped, '--if-replica-exists')
+  })
 })

@@ -22,9 +22,9 @@ describe('docs/hooks.md', () => {
       )
       .map(([hook, kind, , failure, deadline]) => [hook, kind, failure, deadline])
     const hooks = createHooks()
-    const expected = Object.entries(HOOK_POLICIES).map(([name, { onFailure, deadline }]) => {
+    const expected = Object.entries(HOOK_POLICIES).map(([name, { onFailure, deadline, per }]) => {
       const kind = KINDS[hooks[name as HookName].constructor.name] ?? hooks[name as HookName].constructor.name
-      return [name, kind, onFailure, deadline === undefined ? 'none' : `${deadline / 1000} s`]
+      return [name, kind, onFailure, `${deadline / 1000} s${per === 'call' ? '' : ' a piece'}`]
     })
     assert.deepEqual(rows, expected)
     assert.deepEqual(Object.keys(hooks), Object.keys(HOOK_POLICIES))

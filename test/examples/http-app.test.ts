@@ -23,7 +23,9 @@ describe('examples/http-app', function () {
   })
 
   async function start(): Promise<{ child: ChildProcess; url: string; found: string; ended: Promise<unknown[]> }> {
-    const env = { DATABASE: folder.file('data/notes.db'), BACKUP: `file://${folder.file('backups')}`, PORT: '0' }
+    const place = { DATABASE: folder.file('data/notes.db'), BACKUP: `file://${folder.file('backups')}` }
+    // With an empty disk it is another machine, which waits so long for a sign of life of the first.
+    const env = { ...place, PORT: '0', WALRUST_LEASE_TTL: '2s' }
     const child = spawn(process.execPath, [SERVER], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, ...env },

@@ -171,15 +171,18 @@ const metadata = toMetadata({
   prev: 'cd'.repeat(32),
   codecs: ['a', 'b'],
   gapStart: 1_600_000_000_000,
+  laterGaps: [1_610_000_000_000, 1_620_000_000_000],
 })
 
 function checkFacts(facts: ReturnType<typeof fromMetadata>): void {
-  for (const time of [facts.timestamp, facts.gapStart]) assert.ok(time === undefined || Number.isFinite(time))
+  for (const time of [facts.timestamp, facts.gapStart, ...(facts.laterGaps ?? [])])
+    assert.ok(time === undefined || Number.isFinite(time))
   for (const hash of [facts.sha256, facts.prev]) {
     assert.ok(hash === undefined || (typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash)))
   }
   for (const sum of [facts.pre, facts.post]) assert.ok(typeof sum === 'bigint' && sum >= 0n && sum < 2n ** 64n)
   assert.ok(facts.codecs.every((codec) => typeof codec === 'string' && codec !== ''))
+  assert.ok((facts.laterGaps ?? []).length < 64)
   // What was understood can be written again.
   toMetadata(facts)
 }

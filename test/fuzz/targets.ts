@@ -1,5 +1,6 @@
 import { Random } from '../helpers/ltx-random.js'
 import { targets as backup } from './backup.js'
+import { targets as config } from './config.js'
 import { targets as ltx } from './ltx.js'
 import { targets as state } from './state.js'
 import { targets as storage } from './storage.js'
@@ -7,7 +8,7 @@ import type { Target } from './target.js'
 import { targets as wal } from './wal.js'
 
 /** Everything that reads bytes from outside. */
-export const TARGETS: readonly Target[] = [...ltx, ...wal, ...storage, ...state, ...backup]
+export const TARGETS: readonly Target[] = [...ltx, ...wal, ...storage, ...state, ...backup, ...config]
 
 /** Bytes that a round may take in buffers: inputs have some ten kilobytes, buffers of a megabyte each are used to write files. */
 const MOST_MEMORY = 16_000_000

@@ -9,6 +9,7 @@ export interface BankOptions {
   path: string
   /** Commits a second. */
   rate: number
+  /** At least so many; then until its input ends. */
   seconds: number
   /** A VACUUM after so many commits; 0 for none. */
   vacuumEvery?: number
@@ -83,13 +84,16 @@ async function run({ path, rate, seconds, vacuumEvery = 0 }: BankOptions): Promi
       recount.run()
     }
   })
+  let ended = false
+  process.stdin.resume().on('end', () => (ended = true))
+  const isEnded = () => ended
   const start = performance.now()
-  while (performance.now() - start < seconds * 1000) {
+  while (!isEnded() || performance.now() - start < seconds * 1000) {
     move.immediate()
     commits++
     if (vacuumEvery > 0 && commits % vacuumEvery === 0) db.exec('VACUUM')
-    const wait = start + (commits * 1000) / rate - performance.now()
-    if (wait > 0) await sleep(wait)
+    // Even if it is late: otherwise it would not hear that its input has ended.
+    await sleep(Math.max(0, start + (commits * 1000) / rate - performance.now()))
   }
   db.close()
   process.stdout.write(`${JSON.stringify({ commits } satisfies BankReport)}\n`)

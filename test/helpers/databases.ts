@@ -11,7 +11,8 @@ import { DatabaseChecksum, formatChecksum, lockPage, pageChecksum } from '../../
 export function useFolder(): { readonly path: string; file: (name: string) => string } {
   let path = ''
   const remove = () => {
-    if (path !== '') rmSync(path, { recursive: true, force: true })
+    // What a killed program leaves behind may take a moment to end.
+    if (path !== '') rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   }
   beforeEach(() => {
     remove()

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { WalrustEvent } from '../../core/events.js'
 import type { EngineStatus } from '../../core/status.js'
 import type { EngineCommand, EngineSetup, Fault } from './engine-process.js'
+import { assertMatches } from './schemas.js'
 
 const PROGRAM = fileURLToPath(new URL('./engine-process.js', import.meta.url))
 
@@ -126,7 +127,10 @@ export class EngineProcess {
   }
 
   #take(message: Message): void {
-    if (message.event) this.events.push(message.event)
+    if (message.event) {
+      assertMatches('event.json', message.event)
+      this.events.push(message.event)
+    }
     if (message.log) this.logs.push(message.log)
     if (message.ready) this.#ready = true
     this.failed = message.failed ?? this.failed

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checksum, createDatabase, integrity } from './databases.js'
 import { HelperProcess, WalrustProcess } from './processes.js'
-import { restoreFrom, stored } from './storage.js'
+import type { RestorerOptions, RestorerReport } from './restorer.js'
+import { restoreFrom, stored, type Stored } from './storage.js'
 import type { TruncatorOptions } from './truncator.js'
 import type { WriterOptions, WriterReport } from './writer.js'
 
@@ -26,9 +27,9 @@ export interface KillReport {
   /** Locks held by walrust, in milliseconds. */
   locks: number[]
   healed: number
-  snapshots: number
-  storedBytes: number
-  storedFiles: number
+  stored: Stored
+  /** From the first start of the shipper to its end, in seconds. */
+  watched: number
   /** Source and restored database at the end. */
   source: { checksum: string; integrity: string }
   restored: { checksum: string; integrity: string; txid: number }
@@ -46,6 +47,7 @@ export async function killProgramme(programme: KillProgramme): Promise<KillRepor
   const random = generator(programme.seed ?? Math.floor(Math.random() * 2 ** 31))
   createDatabase(path, { bytes: 200_000 })
   const args = ['watch', path, '-b', `file://${backups}`, '--log-level', 'debug', ...(programme.args ?? [])]
+  const first = performance.now()
   let shipper = new WalrustProcess(args)
   await shipper.line('shipped')
 
@@ -73,13 +75,11 @@ export async function killProgramme(programme: KillProgramme): Promise<KillRepor
     const died = shipper
     shipper = new WalrustProcess(args)
     if (last) {
-      try {
-        const result = await restoreFrom(backups, 'app', `${folder}/at-kill.db`, last.txid)
-        if (result.checksum.toString(16) !== last.checksum)
-          lost.push(`transaction ${last.txid} restored to another state`)
-      } catch (error) {
-        lost.push(`transaction ${last.txid}: ${(error as Error).message}\n${died.tail(3)}`)
-      }
+      const target = `${folder}/at-kill.db`
+      const asked = { folder: backups, name: 'app', target, txid: last.txid } satisfies RestorerOptions
+      const result = await new HelperProcess<RestorerReport>('restorer', asked).report()
+      if ('error' in result) lost.push(`transaction ${last.txid}: ${result.error}\n${died.tail(3)}`)
+      else if (result.checksum !== last.checksum) lost.push(`transaction ${last.txid} restored to another state`)
     }
   }
   const report = await writer.report()
@@ -87,10 +87,10 @@ export async function killProgramme(programme: KillProgramme): Promise<KillRepor
   // A signal that comes before the process can handle it ends it as any other program.
   await shipper.line('watching')
   const code = await shipper.kill('SIGTERM')
+  const watched = (performance.now() - first) / 1000
   collect()
   if (code !== 0) lost.push(`the last shipper ended with ${code}:\n${shipper.tail()}`)
   const restored = await restoreFrom(backups, 'app', `${folder}/restored.db`)
-  const { bytes, files, snapshots } = stored(backups)
   return {
     kills: killed,
     commits: report.commits,
@@ -98,9 +98,8 @@ export async function killProgramme(programme: KillProgramme): Promise<KillRepor
     writer: report,
     locks,
     healed,
-    snapshots,
-    storedBytes: bytes,
-    storedFiles: files,
+    stored: stored(backups),
+    watched,
     source: { checksum: checksum(path), integrity: integrity(path) },
     restored: {
       checksum: checksum(`${folder}/restored.db`),

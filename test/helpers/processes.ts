@@ -126,7 +126,7 @@ export class HelperProcess<T> {
   output = ''
   readonly #exit: Promise<unknown>
 
-  constructor(name: 'writer' | 'truncator' | 'bank' | 'auditor', options: object) {
+  constructor(name: 'writer' | 'truncator' | 'bank' | 'auditor' | 'restorer', options: object) {
     const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url))
     this.child = spawn(process.execPath, [file, JSON.stringify(options)], { stdio: ['pipe', 'pipe', 'inherit'] })
     this.child.stdout?.on('data', (data: Buffer) => (this.output += data.toString()))

@@ -1,8 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { WalrustEvent } from '../../core/events.js'
+import { close, listen, originOf } from './loopback.js'
 
 /** What a receiver does with a request: answer it, or whatever else a server may do. */
 export type Behaviour = (request: IncomingMessage, response: ServerResponse) => void
@@ -35,13 +34,12 @@ export class Receiver {
 
   static async listen(): Promise<Receiver> {
     const receiver = new Receiver()
-    receiver.#server.listen(0, '127.0.0.1')
-    await once(receiver.#server, 'listening')
+    await listen(receiver.#server)
     return receiver
   }
 
   get origin(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return originOf(this.#server)
   }
 
   /** Resolves when so many requests have come. */
@@ -51,9 +49,7 @@ export class Receiver {
   }
 
   async close(): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
+    await close(this.#server)
   }
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -25,6 +25,11 @@ function guarded(label: string, original: Call): Call {
   return function (...args) {
     what.push(label)
     if (what.length === killAt) {
+      if (label === 'write' && typeof args[0] === 'number') {
+        const [file, bytes, at, length, position] = args as [number, Uint8Array, number, number, number]
+        original.call(this, file, bytes, at, Math.floor(length / 2), position)
+        die()
+      }
       if (label === 'write') {
         const [bytes, at, length, position] = args as [Uint8Array, number, number, number]
         void (original.call(this, bytes, at, Math.floor(length / 2), position) as Promise<unknown>).then(die)
@@ -44,6 +49,7 @@ const require = createRequire(import.meta.url)
 const fs = require('node:fs') as Record<string, Call>
 const promises = require('node:fs/promises') as Record<string, Call>
 for (const call of ['linkSync', 'renameSync', 'rmSync']) fs[call] = guarded(call, fs[call])
+fs.writeSync = guarded('write', fs.writeSync)
 for (const call of ['rm', 'chmod', 'chown']) promises[call] = guarded(call, promises[call])
 const handle = (await promises.open(process.execPath, 'r')) as FileHandle
 const methods = Object.getPrototypeOf(handle) as Record<string, Call>

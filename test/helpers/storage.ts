@@ -28,14 +28,26 @@ export async function verifyFolder(folder: string, name: string): Promise<Verify
   return await verify(await remoteIn(folder, name))
 }
 
+export interface Stored {
+  bytes: number
+  files: number
+  /** Of level 0: what was shipped, before anything is merged. */
+  shipped: { bytes: number; files: number }
+  snapshots: number
+}
+
 /** Bytes of all LTX files in a folder, and how many there are. */
-export function stored(folder: string): { bytes: number; files: number; snapshots: number } {
-  let [bytes, files, snapshots] = [0, 0, 0]
+export function stored(folder: string): Stored {
+  const sum: Stored = { bytes: 0, files: 0, shipped: { bytes: 0, files: 0 }, snapshots: 0 }
   for (const name of readdirSync(folder, { recursive: true }) as string[]) {
     if (!name.endsWith('.ltx')) continue
-    bytes += statSync(join(folder, name)).size
-    files++
-    if (name.includes('/ltx/9/')) snapshots++
+    const { size } = statSync(join(folder, name))
+    sum.bytes += size
+    sum.files++
+    if (name.includes('/ltx/9/')) sum.snapshots++
+    if (!name.includes('/ltx/0/')) continue
+    sum.shipped.bytes += size
+    sum.shipped.files++
   }
-  return { bytes, files, snapshots }
+  return sum
 }

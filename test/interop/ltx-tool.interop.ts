@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CHECKSUM_FLAG, type ChecksumMode, formatChecksum, indexLength, readIndex } from '../../core/ltx/index.js'
 import { decode, type Decoded, encode, header, merge } from '../helpers/ltx.js'
+import { mergeAsPackage } from '../helpers/ltx-package.js'
 import { slowPageChecksum } from '../helpers/ltx-slow.js'
 import { databaseStates, difference, ltxName, PAGE_SIZES } from './databases.js'
 import { run } from './tools.js'
@@ -85,6 +86,17 @@ for (const pageSize of PAGE_SIZES) {
         const files = ourFiles(checksums)
         const merged = [await ourMerge(files, checksums, 1), await ourMerge(files, checksums, 2)]
         assert.equal(run('ltx', 'verify', ...files, ...merged), 'ok')
+      })
+
+      it(`verifies what a package merges that imports only walrust/ltx (${checksums})`, () => {
+        const files = ourFiles(checksums)
+        const target = join(folder, checksums, 'by-package.ltx')
+        const { status, output } = mergeAsPackage(folder, target, files)
+        assert.equal(status, 0, output)
+        const named = join(folder, checksums, 'package', ltxName(1, files.length))
+        mkdirSync(join(folder, checksums, 'package'), { recursive: true })
+        renameSync(target, named)
+        assert.equal(run('ltx', 'verify', named), 'ok')
       })
 
       it(`sees in it what we see (${checksums})`, async () => {

@@ -9,6 +9,7 @@ const variables = {
   litestream: 'WALRUST_LITESTREAM',
   'litestream-frames': 'WALRUST_LITESTREAM_FRAMES',
   versitygw: 'WALRUST_VERSITYGW',
+  'fake-gcs-server': 'WALRUST_FAKE_GCS_SERVER',
 } as const
 
 /** Where a tool is. One that is missing is a failure: a suite that skips itself proves nothing. */
@@ -24,7 +25,22 @@ export function tool(name: keyof typeof variables): string {
 
 /** What a tool prints. Fails with all that it says if it exits with anything but 0. */
 export function run(name: keyof typeof variables, ...args: string[]): string {
-  const { status, error, stdout, stderr } = spawnSync(tool(name), args, { encoding: 'utf8', maxBuffer: 1 << 28 })
+  return runWith({}, name, ...args)
+}
+
+/** The environment of a tool, with these variables. Litestream does not start where `AWS_CA_BUNDLE` is set. */
+export function toolEnvironment(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  return { ...process.env, AWS_CA_BUNDLE: undefined, ...env }
+}
+
+/** {@link run} with variables of its own. */
+export function runWith(
+  env: Readonly<Record<string, string>>,
+  name: keyof typeof variables,
+  ...args: string[]
+): string {
+  const options = { encoding: 'utf8', maxBuffer: 1 << 28, env: toolEnvironment(env) } as const
+  const { status, error, stdout, stderr } = spawnSync(tool(name), args, options)
   if (error) throw error
   if (status !== 0) throw new Error(`${name} ${args.join(' ')}: exit ${String(status)}\n${stdout}${stderr}`)
   return stdout.trim()

@@ -42,8 +42,8 @@ const ON_DISK: ReadonlySet<Deed> = new Set(['full-storage', 'full-state', 'read-
 const ON_SERVER: ReadonlySet<Deed> = new Set(['server-away', 'server-trouble'])
 /** Deeds that need the storage to be a folder on a disk of its own. */
 const ON_FOLDER: ReadonlySet<Deed> = new Set(['full-storage', 'read-only-storage'])
-/** Megabytes. */
-const DISK = 64
+/** Megabytes. Storage has room for everything that the fastest application can write in a world. */
+const DISKS = { storage: 256, state: 64 } as const
 
 export interface WorldReport {
   seed: number
@@ -85,7 +85,8 @@ class World {
     this.#folder = folder
     this.#report = { seed, kills: 0, deeds: {}, restores: 0, commits: 0, lost: [] }
     this.#path = join(folder, 'app.db')
-    for (const name of ['storage', 'state'] as const) this.#disks[name] = SmallDisk.mount(join(folder, name), DISK)
+    for (const name of ['storage', 'state'] as const)
+      this.#disks[name] = SmallDisk.mount(join(folder, name), DISKS[name])
     this.#args = [
       ...['watch', this.#path, '--state-dir', join(folder, 'state', 'walrust'), '--max-delay', '2s'],
       ...['--log-level', 'debug', '--sync-interval', this.#pick(['20ms', '200ms', '1s'])],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
-import { createServer, request as httpRequest } from 'node:http'
+import { createServer, type IncomingHttpHeaders, request as httpRequest, type RequestOptions } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { PageReport } from '../../plugins/metrics/report.js'
@@ -54,6 +54,17 @@ describe('walrust:metrics', function () {
     return engine
   }
 
+  /** A request as `fetch` does not make it. No status: the connection was ended instead. */
+  const ask = (path: string, options: RequestOptions) =>
+    new Promise<{ status: number | undefined; headers: IncomingHttpHeaders; body: string }>((resolve) => {
+      const asked = httpRequest(new URL(path, origin), options, (response) => {
+        let body = ''
+        response.on('data', (piece: Buffer) => (body += piece.toString()))
+        response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }))
+      })
+      asked.on('error', () => resolve({ status: undefined, headers: {}, body: '' }))
+      asked.end()
+    })
   const get = async (path: string) => await fetch(new URL(path, origin))
   const scrape = async () => parsePrometheus(await (await get('/metrics')).text())
   const value = async (name: string, labels: Record<string, string> = {}) =>
@@ -81,6 +92,7 @@ describe('walrust:metrics', function () {
 
   it('counts what is shipped, tried again, in error and in recovery', async () => {
     const running = await start(['app'], { settings: { resilience: { maxRetries: 1, baseDelay: 5, maxDelay: 20 } } })
+    const storage = `faulty://${folder.file('backups')}`
     const before = Number(await value('walrust_shipped_bytes_total', { database: 'app' }))
     commit(5)
     await running.flush()
@@ -96,8 +108,19 @@ describe('walrust:metrics', function () {
     const health = (await (await get('/health')).json()) as { status: string; databases: Array<{ error?: string }> }
     assert.equal(health.status, 'degraded')
     assert.match(String(health.databases[0].error), /transient/)
+    const failed = Number(await value('walrust_request_failure_total', { storage, kind: 'transient' }))
+    assert.ok(failed >= 2, `${failed} requests failed`)
     await running.fault('ok')
     await running.flush()
+    const puts = Number(await value('walrust_request_total', { storage, request: 'put' }))
+    commit(1)
+    await running.flush()
+    assert.equal(
+      await value('walrust_request_total', { storage, request: 'put' }),
+      puts + 2,
+      'a sync is one request, and one for what a folder cannot keep with it',
+    )
+    assert.ok(Number(await value('walrust_transfer_bytes_total', { storage, direction: 'sent' })) > 0)
     assert.equal(await value('walrust_error_count_total', { database: 'app' }), 1)
     assert.ok(Number(await value('walrust_retry_total', { operation: 'upload' })) >= 1)
     assert.equal(await value('walrust_spool_bytes'), 0)
@@ -134,22 +157,28 @@ describe('walrust:metrics', function () {
 
   it('changes nothing, answers only for its own host, and lets nothing else run in its page', async () => {
     await start(['app'])
-    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
-      assert.equal((await fetch(origin, { method })).status, 405)
+    const status = async () => (await (await get('/status.json')).json()) as PageReport
+    const before = await status()
+    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND', 'MKCOL', 'PURGE']) {
+      for (const path of ['/', '/metrics', '/health', '/status.json']) {
+        const answer = await ask(path, { method })
+        assert.deepEqual([answer.status, answer.headers.allow], [405, 'GET, HEAD'], `${method} ${path}`)
+      }
     }
+    assert.equal((await ask('/', { method: 'CONNECT' })).status, undefined)
+    const head = await ask('/metrics', { method: 'HEAD' })
+    assert.deepEqual([head.status, head.body], [200, ''])
+    assert.ok(Number(head.headers['content-length']) > 0)
+    const { databases } = await status()
+    assert.deepEqual(
+      databases.map(({ name, state }) => [name, state]),
+      before.databases.map(({ name, state }) => [name, state]),
+    )
     assert.equal((await get('/nothing')).status, 404)
     assert.equal((await get('/__proto__')).status, 404)
     const { headers } = await get('/')
     assert.match(String(headers.get('content-security-policy')), /default-src 'none'.*frame-ancestors 'none'/)
-    const named = (host: string) =>
-      new Promise<number | undefined>((resolve, reject) => {
-        httpRequest(new URL('/metrics', origin), { headers: { host } }, (response) => {
-          response.resume()
-          resolve(response.statusCode)
-        })
-          .on('error', reject)
-          .end()
-      })
+    const named = async (host: string) => (await ask('/metrics', { headers: { host } })).status
     assert.equal(await named('evil.example:16767'), 421)
     assert.equal(await named('127.0.0.1.evil.example'), 421)
     assert.equal(await named('localhost:1'), 200)

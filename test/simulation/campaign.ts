@@ -17,6 +17,8 @@ const { values } = parseArgs({
     sabotage: { type: 'string' },
     /** `yes` or `no`: whether what is over is deleted. The seed decides by default. */
     upkeep: { type: 'string' },
+    /** `yes` or `no`: whether other machines take the database over. The seed decides by default. */
+    takeovers: { type: 'string' },
     /** Transactions of several megabytes, too. */
     large: { type: 'boolean', default: false },
     /** Folder for everything that happened in worlds that failed. */
@@ -27,11 +29,16 @@ const { values } = parseArgs({
 })
 
 const length = Number(values.length)
-const upkeep = values.upkeep === undefined ? undefined : values.upkeep === 'yes'
+const choice = (value: string | undefined) => (value === undefined ? undefined : value === 'yes')
+const upkeep = choice(values.upkeep)
+const takeovers = choice(values.takeovers)
+/** What repeats a seed. */
+const flags = ['upkeep', 'takeovers'] as const
+const again = flags.map((name) => (values[name] === undefined ? '' : ` --${name} ${values[name]}`)).join('')
 const failed: number[] = []
 /** Requests of each run. */
 const runs = new Set<string>()
-const sum = { seeds: 0, steps: 0, commits: 0, kills: 0, restores: 0, promises: 0 }
+const sum = { seeds: 0, steps: 0, commits: 0, kills: 0, restores: 0, promises: 0, takeovers: 0, refusals: 0, looked: 0 }
 const events = new Map<string, number>()
 
 function count(report: ProgrammeReport): void {
@@ -41,13 +48,20 @@ function count(report: ProgrammeReport): void {
   sum.kills += report.kills
   sum.restores += report.restores
   sum.promises += report.promises
+  sum.takeovers += report.takeovers
+  sum.refusals += report.refusals
+  sum.looked += report.looked
   for (const [event, times] of report.events) events.set(event, (events.get(event) ?? 0) + times)
 }
 
 async function run(seed: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'walrust-campaign-'))
   try {
-    const report = await runProgramme({ seed, folder, length, large: values.large, upkeep, sabotage: values.sabotage })
+    const report = await runProgramme({
+      ...{ seed, folder, length, upkeep, takeovers },
+      large: values.large,
+      sabotage: values.sabotage,
+    })
     count(report)
     runs.add(report.requests.join('\n'))
   } catch (error) {
@@ -57,7 +71,7 @@ async function run(seed: number): Promise<void> {
     if (values.traces !== undefined) writeFileSync(join(values.traces, `${seed}.txt`), trace.join('\n'))
     process.stdout.write(`\nseed ${seed}: ${(error as Error).stack}\n${shown.join('\n')}\n`)
     process.stdout.write(
-      `again: npm run campaign -- --only ${seed} --length ${length}${values.large ? ' --large' : ''}${values.upkeep === undefined ? '' : ` --upkeep ${values.upkeep}`}\n`,
+      `again: npm run campaign -- --only ${seed} --length ${length}${values.large ? ' --large' : ''}${again}\n`,
     )
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -36,6 +36,11 @@ export class VirtualClock {
     this.#wall += milliseconds
   }
 
+  /** Lets time pass while this process sleeps: nothing happens, and what is due is late. */
+  sleep(milliseconds: number): void {
+    this.#now += milliseconds
+  }
+
   /** Lets time pass. `settle` resolves when everything that a timer has set off is done or waits for something. */
   async advance(milliseconds: number, settle: () => Promise<void>): Promise<void> {
     const end = this.#now + milliseconds

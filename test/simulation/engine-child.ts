@@ -3,12 +3,13 @@
  * on files and its requests are numbered, and it does nothing without being told to.
  */
 import { VirtualClock } from './clock.js'
-import type { Command, Ended, EngineOptions, Reply, Said } from './protocol.js'
+import type { Command, Ended, EngineOptions, Reply, RequestKind, Said } from './protocol.js'
 import { Random } from './random.js'
-import './real-fs.js'
+import { realFs } from './real-fs.js'
 import { die, Steps } from './steps.js'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
+import { changesOf } from './rivals.js'
 import type { Answer, Network } from './sim-store.js'
 import type { WalrustError } from '../../core/errors.js'
 
@@ -39,21 +40,48 @@ let only: 'upkeep' | undefined
 const ofUpkeep = (operation: string, key: string) =>
   operation === 'delete' || operation === 'get' || /\/000[1-8]\/|\/walrust\/[1-8]\//.test(key)
 const held: Array<() => void> = []
+/** A process that sleeps, or is cut off: what it has sent and what it is sent, until it is awake. */
+let sleepIn = Infinity
+let sleepAt: RequestKind = 'any'
+const IS_OF: Readonly<Record<RequestKind, (operation: string, key: string) => boolean>> = {
+  any: () => true,
+  delete: (operation, key) => operation === 'delete' && key.endsWith('.ltx'),
+  ship: (operation, key) => operation === 'put' && key.includes('/0000/'),
+  beside: (operation, key) => operation === 'put' && /\/walrust\/[0-9]\//.test(key),
+}
+let firstArrives = false
+let asleep = false
+const sent: Array<() => void> = []
+const answered: Array<() => void> = []
+const waitAmong = (waiting: Array<() => void>) => new Promise<void>((resolve) => waiting.push(resolve))
+const letGo = (waiting: Array<() => void>) => waiting.splice(0).forEach((go) => go())
 const network: Network = {
   request: (operation, key) =>
     steps
       .run(async () => {
         await Promise.resolve()
-        say('debug', 'request', { operation, key })
+        // The name of a heartbeat is drawn at random.
+        say('debug', 'request', { operation, key: key.replace(/(heartbeats)\/[0-9a-f]+/, '$1/0') })
       })
       .then(async () => {
+        if (asleep || (IS_OF[sleepAt](operation, key) && --sleepIn <= 0)) {
+          const arrives = !asleep && firstArrives
+          asleep = true
+          if (!arrives) await waitAmong(sent)
+          return 'late'
+        }
         const meant = only === undefined || ofUpkeep(operation, key)
         const answer = (meant ? answers.shift() : undefined) ?? 'go'
         if (delay > 0) await new Promise<void>((resolve) => setTimeout(resolve, delay))
         if (answer !== 'hold') return answer
-        await new Promise<void>((resolve) => held.push(resolve))
+        await waitAmong(held)
         return 'go'
       }),
+  answer: () => (asleep ? waitAmong(answered) : Promise.resolve()),
+  // Whatever is killed, what has happened is known.
+  changed: (folder, effect) => {
+    realFs.appendFileSync(changesOf(folder), `${JSON.stringify({ machine: options.machine, ...effect })}\n`)
+  },
   die,
 }
 
@@ -74,8 +102,14 @@ const [{ Engine }, { Host }, { DEFAULT_SETTINGS }, { shadowWal }, { retentionGfs
     import('../../core/storage/retry.js'),
   ])
 
+/** Whether this process has claimed the database: a claim of a process before it can arrive late. */
+let claimed = false
+
 const log = {
-  debug: (message: string, fields?: object) => say('debug', message, { ...fields }),
+  debug: (message: string, fields?: object) => {
+    claimed ||= message === 'claimed'
+    say('debug', message, { ...fields })
+  },
   info: (message: string, fields?: object) => say('info', message, { ...fields }),
   warn: (message: string, fields?: object) => say('warn', message, { ...fields }),
   error: (message: string, fields?: object) => say('error', message, { ...fields }),
@@ -149,12 +183,23 @@ const DOING: { [K in Command['do']]: (command: Extract<Command, { do: K }>) => P
     delay = command.delay
     only = command.only
   },
-  'let-go': () => {
-    for (const go of held.splice(0)) go()
-  },
+  'let-go': () => letGo(held),
   'kill-in': (command) => steps.killIn(command.steps),
   'hold-in': (command) => steps.holdIn(command.steps),
   release: () => steps.release(),
+  'sleep-in': (command) => {
+    sleepIn = command.requests
+    sleepAt = command.of
+    firstArrives = command.arrives
+  },
+  arrive: () => letGo(sent),
+  wake: () => {
+    sleepIn = Infinity
+    asleep = false
+    letGo(sent)
+    letGo(answered)
+  },
+  oversleep: ({ milliseconds }) => clock.sleep(milliseconds),
 }
 
 async function obey(command: Command): Promise<void> {
@@ -171,11 +216,14 @@ process.on('message', ({ id, command }: { id: number; command: Command }) => {
       ended: ended.splice(0),
       holding: steps.holding,
       waiting: held.length,
+      asleep,
+      claimed,
       time: clock.now,
       wall: Date.now(),
       steps: steps.count,
       state: status?.state ?? 'none',
       error: status?.error,
+      halted: engine.get('app')?.halted?.code,
       memory: process.memoryUsage.rss(),
     }
     process.send?.(reply)

@@ -21,11 +21,25 @@ export class Violation extends Error {
  * - `timed`: a moment leads to the newest point that is not later
  * - `kept`: what could be restored and was not given up can be restored
  * - `verified`: `verify` finds nothing wrong with what lies in storage
+ * - `fenced`: of two machines one ships, and the other changes nothing of what it ships
  * - `bounded`: memory
  * - `alive`: it comes to an end, and does not stop without a reason
  */
-export type Check =
-  'durable' | 'exact' | 'genuine' | 'untouched' | 'promised' | 'timed' | 'kept' | 'verified' | 'bounded' | 'alive'
+export const CHECKS = [
+  'durable',
+  'exact',
+  'genuine',
+  'untouched',
+  'promised',
+  'timed',
+  'kept',
+  'verified',
+  'fenced',
+  'bounded',
+  'alive',
+] as const
+
+export type Check = (typeof CHECKS)[number]
 
 /**
  * Knows every state that was ever committed, in order, and holds what is restored from one storage against that. Several

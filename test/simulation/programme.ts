@@ -17,6 +17,7 @@ import { createDatabase } from '../helpers/databases.js'
 import { Violation } from './oracle.js'
 import { Random } from './random.js'
 import type { Answer } from './sim-store.js'
+import { takeOver } from './takeover.js'
 import { World, type WorldOptions } from './world.js'
 import type { Deed } from './writer-child.js'
 
@@ -33,6 +34,8 @@ export interface ProgrammeOptions {
   sabotage?: string
   /** Whether what is over is deleted; the seed decides by default. */
   upkeep?: boolean
+  /** Whether other machines take the database over; the seed decides by default. */
+  takeovers?: boolean
   /** Replaces what the seed chose. */
   settings?: Partial<WorldOptions>
 }
@@ -45,6 +48,11 @@ export interface ProgrammeReport {
   restores: number
   /** Promised points that were looked for in storage. */
   promises: number
+  /** Machines that took the database over from another one, and those that were refused. */
+  takeovers: number
+  refusals: number
+  /** What somebody who was given up has changed in storage, and was looked at. */
+  looked: number
   requests: readonly string[]
   events: ReadonlyMap<string, number>
 }
@@ -65,6 +73,7 @@ class Programme {
   readonly world: World
   readonly #random: Random
   readonly #upkeep: boolean
+  readonly #takeovers: boolean
   readonly #length: number
   readonly #seed: number
   readonly #pageSize: number
@@ -74,9 +83,8 @@ class Programme {
   #blobs = 1
   /** Older copies of the database, to be put in its place. */
   readonly #copies: Buffer[] = []
-  #open = false
 
-  constructor({ seed, folder, length, large = false, upkeep, sabotage, settings }: ProgrammeOptions) {
+  constructor({ seed, folder, length, large = false, upkeep, takeovers, sabotage, settings }: ProgrammeOptions) {
     this.#large = large
     this.#seed = seed
     this.#random = new Random(seed)
@@ -87,9 +95,12 @@ class Programme {
     const aside = new Random(seed ^ 0x5eed)
     const several = aside.chance(0.25)
     this.#upkeep = upkeep ?? aside.chance(0.6)
+    const storages = settings?.storages ?? (upkeep !== false && several ? 2 : 1)
+    // A successor goes on from one storage.
+    this.#takeovers = storages === 1 && (takeovers ?? new Random(seed ^ 0xfe4ce).chance(0.4))
     this.world = new World(folder, {
       upkeep: this.#upkeep,
-      storages: upkeep !== false && several ? 2 : 1,
+      storages,
       shadow: random.chance(0.75),
       metadata: random.chance(0.6),
       sabotage,
@@ -131,6 +142,9 @@ class Programme {
       kills: world.kills,
       restores: world.restores,
       promises: world.promises,
+      takeovers: world.takeovers,
+      refusals: world.refusals,
+      looked: world.looked,
       requests: world.requests,
       events: world.events,
     }
@@ -161,6 +175,7 @@ class Programme {
       [2, () => this.#replace()],
       [this.#upkeep ? 12 : 0, () => this.#tidy()],
       [this.#upkeep ? 4 : 0, () => world.begin('snapshot')],
+      [this.#takeovers ? 40 : 0, () => this.#takeOver()],
     ])
     await step()
     this.#checkHalted()
@@ -276,7 +291,6 @@ class Programme {
       if (random.chance(0.5)) await this.#do({ do: 'leave-open', rows: 30, bytes: 900, seed: this.#blob() })
       await this.world.killApplication()
     }
-    this.#open = false
     await this.world.tell({ do: 'poke' })
     await this.#pass(random.pick([0, 5, 1500]))
   }
@@ -288,7 +302,6 @@ class Programme {
     await this.#calm()
     await this.#do({ do: 'read-no-more' })
     await world.application({ do: 'close' })
-    this.#open = false
     await world.tell({ do: 'poke' })
     await this.#pass(4000)
     if (!world.running) return
@@ -316,6 +329,22 @@ class Programme {
     await world.tell({ do: 'answers', answers: [], delay: 0 })
     await world.tell({ do: 'let-go' })
     await world.tell({ do: 'release' })
+  }
+
+  /** Another machine tries to get the database. */
+  async #takeOver(): Promise<void> {
+    const { world } = this
+    if (world.strange) return
+    await this.#calm()
+    await takeOver({
+      world,
+      random: this.#random,
+      upkeep: this.#upkeep,
+      deed: () => this.#deed(),
+      change: () => ({ do: 'insert', rows: 2, bytes: 300, seed: this.#blob() }),
+      opening: ({ path }) => this.#opening(path),
+    })
+    await this.#checkNow()
   }
 
   #checkHalted(): void {
@@ -396,7 +425,6 @@ class Programme {
     const { said } = await world.application({ do: 'state' })
     const [, log, checkpointed] = JSON.parse(said ?? '[0,0,0]') as number[]
     await world.killApplication()
-    this.#open = false
     const wal = `${world.path}-wal`
     rmSync(`${world.path}-shm`, { force: true })
     const kept = this.#random.within(Math.max(0, checkpointed), Math.max(0, log))
@@ -450,11 +478,9 @@ class Programme {
   async #closeApplication(): Promise<void> {
     await this.#do({ do: 'read-no-more' })
     await this.world.application({ do: 'close' })
-    this.#open = false
     // Closed by the last one, so that there is no WAL: unless it was left behind by somebody who was killed.
     await this.#do({ do: 'checkpoint', mode: 'TRUNCATE' })
     await this.world.application({ do: 'close' })
-    this.#open = false
   }
 
   #removeBeside(): void {
@@ -463,19 +489,18 @@ class Programme {
 
   // The application.
 
-  #opening(): Deed {
-    this.#open = true
+  #opening(path = this.world.path): Deed {
     const random = this.#random
     return {
       do: 'open',
-      path: this.world.path,
+      path,
       autocheckpoint: random.pick([0, 10, 1000]),
       synchronous: random.pick(['normal', 'full'] as const),
     }
   }
 
   async #do(deed: Deed): Promise<void> {
-    if (!this.#open && deed.do !== 'open') await this.world.application(this.#opening())
+    if (!this.world.machine.opened && deed.do !== 'open') await this.world.application(this.#opening())
     const reply = await this.world.application(deed)
     if (deed.do === 'leave-open') return
     // Whoever closes the database last leaves it whole in one file.
@@ -488,7 +513,6 @@ class Programme {
   async #copy(): Promise<void> {
     await this.world.application({ do: 'checkpoint', mode: 'TRUNCATE' })
     await this.world.application({ do: 'close' })
-    this.#open = false
     const copy = this.world.copy()
     if (copy && !existsSync(`${this.world.path}-wal`)) this.#copies.push(copy)
     await this.world.application(this.#opening())

@@ -5,6 +5,8 @@ import type { Answer } from './sim-store.js'
 export interface EngineOptions {
   /** Path of the database. */
   path: string
+  /** Which machine it runs on. */
+  machine: number
   /** Folder of each storage. */
   storages: readonly string[]
   /** What differs from the default settings. */
@@ -40,7 +42,18 @@ export type Command =
   | { do: 'kill-in'; steps: number }
   | { do: 'hold-in'; steps: number }
   | { do: 'release' }
+  /** From the one of so many requests of a kind on, none gets through: that one may arrive, without an answer. */
+  | { do: 'sleep-in'; requests: number; of: RequestKind; arrives: boolean }
+  /** What was under way when it fell asleep arrives; there is no answer yet. */
+  | { do: 'arrive' }
+  /** Requests and answers get through again. */
+  | { do: 'wake' }
+  /** Time has passed while nothing could happen, by both clocks. */
+  | { do: 'oversleep'; milliseconds: number }
   | { do: 'nothing' }
+
+/** Requests at which a process falls asleep: any, those that delete, those that store a file of level 0 or what is beside files. */
+export type RequestKind = 'any' | 'delete' | 'ship' | 'beside'
 
 /** How something ended that took its time. */
 export interface Ended {
@@ -56,6 +69,10 @@ export interface Reply {
   /** Whether a step on files is held, and how many requests are. */
   holding: boolean
   waiting: number
+  /** Whether no requests get through. */
+  asleep: boolean
+  /** Whether it has claimed the database, and knows it. */
+  claimed: boolean
   /** Virtual milliseconds since the process began, and steps on files so far. */
   time: number
   /** What the wall clock shows, milliseconds since the epoch. */
@@ -63,6 +80,8 @@ export interface Reply {
   steps: number
   state: string
   error: string | undefined
+  /** Code of what has halted it. */
+  halted: string | undefined
   /** Resident bytes. */
   memory: number
 }

@@ -3,6 +3,7 @@
  * cost somebody data; none of them is in the product.
  */
 import type { Host } from '../../core/host.js'
+import { fileKey } from '../../core/object-keys.js'
 import { SimStore } from './sim-store.js'
 
 export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | void>> = {
@@ -14,14 +15,14 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
       return { ...request, pages: request.pages.filter(() => pages++ > 0) }
     })
   },
-  /** Storage says that it has stored what it throws away. */
+  /** Storage says that it has stored what it throws away. Not of claims and heartbeats: it is about files here. */
   'lying-storage': () => {
     // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below
     const real = SimStore.prototype.put
     let puts = 0
     SimStore.prototype.put = function (key, body, options) {
-      if (++puts % 4 !== 0) return real.call(this, key, body, options)
-      return Promise.resolve({ key, size: 0, timestamp: Date.now() })
+      if (!key.endsWith('.ltx') || ++puts % 4 !== 0) return real.call(this, key, body, options)
+      return Promise.resolve({ key, size: options?.size ?? 0, timestamp: Date.now() })
     }
   },
   /** Half a transaction is taken for a whole one: the end of the WAL is read one frame too early. */
@@ -62,6 +63,23 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
       return undefined
     })
   },
+  /** A file of level 0 is deleted that no restore needs any more: its transaction is the end of a snapshot. */
+  'covered-removal': (host) => {
+    host.hooks.upload.tapPromise({ name: 'sabotage', stage: -200 }, async (request) => {
+      const { level, maxTxid } = request.file
+      if (level !== 9 || maxTxid === 1) return undefined
+      await request.store.delete([fileKey('flat', request.database.name, { level: 0, minTxid: maxTxid, maxTxid })])
+      return undefined
+    })
+  },
+  /** It is reported that another state was shipped than lies there. */
+  'wrong-report': () => {
+    const real = process.send?.bind(process) as ((message: object) => boolean) | undefined
+    process.send = (message: { message?: string; fields?: object }) => {
+      const lie = message.message === 'shipped' && { fields: { ...message.fields, checksum: '8000000000000001' } }
+      return real?.({ ...message, ...lie }) ?? false
+    }
+  },
   /** Files go although their time is not over. */
   'early-removal': (host) => {
     host.hooks.retain.tap({ name: 'sabotage', stage: 200 }, (plan) => {
@@ -71,10 +89,12 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
   },
   /** Of the snapshots only the newest stays, whatever the settings say. */
   'one-snapshot': (host) => {
-    host.hooks.retain.tap({ name: 'sabotage', stage: 200 }, (plan) => ({
-      ...plan,
-      remove: [...plan.remove, ...plan.inventory.level(9).slice(0, -1)],
-    }))
+    host.hooks.retain.tap({ name: 'sabotage', stage: 200 }, (plan) => {
+      const others = plan.inventory.level(9).slice(0, -1)
+      // They are taken for old ones: what is promised by its age would be kept, whoever says that it may go.
+      for (const snapshot of others) snapshot.timestamp = 0
+      return { ...plan, remove: [...plan.remove, ...others] }
+    })
   },
   /** Storage notes a time that was not. */
   'wrong-times': () => {
@@ -92,7 +112,7 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
     const real = SimStore.prototype.put
     SimStore.prototype.put = function (key, body, options) {
       if (!this.folder.endsWith('1') || key.includes('/0009/')) return real.call(this, key, body, options)
-      return Promise.resolve({ key, size: 0, timestamp: Date.now() })
+      return Promise.resolve({ key, size: options?.size ?? 0, timestamp: Date.now() })
     }
   },
   /** What is recorded of a file is not true of it. */
@@ -130,6 +150,47 @@ export const DEFECTS: Readonly<Record<string, (host: Host) => Promise<void> | vo
     SimStore.prototype.list = async function* () {
       await new Promise<void>(() => undefined)
       yield* []
+    }
+  },
+  /** Whoever stores a file replaces what is there. */
+  'replacing-storage': () => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its store below
+    const real = SimStore.prototype.put
+    SimStore.prototype.put = function (key, body, options) {
+      return real.call(this, key, body, key.endsWith('.ltx') ? { ...options, ifAbsent: false } : options)
+    }
+  },
+  /** A successor does not make the next transaction its own at once. */
+  'no-fence-post': async () => {
+    const { Claim } = await import('../../core/fence/claim.js')
+    Object.defineProperty(Claim.prototype, 'unfenced', { get: () => false })
+  },
+  /** What is removed is not written down before. */
+  'silent-removal': async () => {
+    const { Claim } = await import('../../core/fence/claim.js')
+    Claim.prototype.begin = () => Promise.resolve()
+  },
+  /** Nobody is watched for as long as it takes to see that he is alive. */
+  impatience: async () => {
+    const { Heartbeats } = await import('../../core/fence/heartbeats.js')
+    Heartbeats.prototype.watch = () => Promise.resolve('silent')
+  },
+  /** Whoever was given up takes the next number that is free. */
+  'deaf-writer': async () => {
+    const { Claim } = await import('../../core/fence/claim.js')
+    const { Remote } = await import('../../core/remote.js')
+    for (const name of ['check', 'confirm', 'ascertain'] as const) Claim.prototype[name] = () => Promise.resolve()
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its remote below
+    const real = Remote.prototype.put
+    Remote.prototype.put = async function (put) {
+      for (let { maxTxid } = put.file; ; maxTxid++) {
+        try {
+          const { level } = put.file
+          return await real.call(this, { ...put, file: level === 0 ? { level, minTxid: maxTxid, maxTxid } : put.file })
+        } catch (error) {
+          if ((error as { code?: string }).code !== 'E_OBJECT_EXISTS') throw error
+        }
+      }
     }
   },
   /** Every file leaves something behind in memory. */

@@ -12,19 +12,25 @@ import {
   WalrustError,
 } from '../../core/index.js'
 import { realFs } from './real-fs.js'
+import type { Effect } from './rivals.js'
 
 /**
  * What becomes of one request.
  * - `go`: it is done · `fail`: nothing is done · `lost`: it is done, and the answer is lost
  * - `throttle`: refused for now · `hold`: it waits until it is let go on
  * - `die-before`, `die-after`: the client is killed before or after it was done, without an answer
+ * - `late`: it arrives, whether the client still waits or not; the answer comes when the client is awake
  */
-export type Answer = 'go' | 'fail' | 'lost' | 'throttle' | 'hold' | 'die-before' | 'die-after'
+export type Answer = 'go' | 'fail' | 'lost' | 'throttle' | 'hold' | 'die-before' | 'die-after' | 'late'
 
 /** Decides about requests, in the order in which they come. */
 export interface Network {
   /** Resolves when the request may go on, and with what becomes of it. */
   request(operation: string, key: string): Promise<Answer>
+  /** Resolves when the answer to a request that was `late` reaches the client. */
+  answer?(): Promise<void>
+  /** Told what a request has changed. */
+  changed?(folder: string, effect: Effect): void
   die(): never
 }
 
@@ -73,6 +79,7 @@ export class SimStore implements ObjectStore {
         options.ifMatch === undefined ? options.ifAbsent && present : present?.info.etag !== options.ifMatch
       if (refused) throw new WalrustError('E_OBJECT_EXISTS', `${key} is in ${this.url} already`, { storage: this.url })
       const bytes = Buffer.concat(parts)
+      this.network.changed?.(this.folder, { operation: 'put', key, before: this.#before(key, bytes) })
       const info: ObjectInfo = {
         key,
         size: bytes.length,
@@ -104,23 +111,20 @@ export class SimStore implements ObjectStore {
 
   async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
     const broken = { off: false }
-    const keys = await this.#request('list', prefix, signal, () => this.keys(prefix, after)).catch((error: unknown) => {
+    const listed = () => this.keys(prefix, after).flatMap((key) => this.#read(key)?.info ?? [])
+    const found = await this.#request('list', prefix, signal, listed).catch((error: unknown) => {
       if (!(error instanceof StoreError)) throw error
       // A listing that fails has got half way.
       broken.off = true
-      return this.keys(prefix, after)
+      return listed()
     })
-    for (const [index, key] of keys.entries()) {
-      if (broken.off && index >= keys.length >> 1) break
-      const found = this.#read(key)
-      if (found) yield found.info
-    }
+    yield* broken.off ? found.slice(0, found.length >> 1) : found
     if (broken.off) throw new StoreError('transient', 'the listing broke off')
   }
 
   async delete(keys: readonly string[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {
     for (const key of keys) {
-      await this.#request('delete', key, signal, () => this.#bury(encodeURIComponent(key)))
+      await this.#request('delete', key, signal, () => this.#bury(key))
     }
   }
 
@@ -135,14 +139,25 @@ export class SimStore implements ObjectStore {
   }
 
   /** What is deleted is out of reach, and kept for the oracle. */
-  #bury(file: string): void {
+  #bury(key: string): void {
+    const file = encodeURIComponent(key)
     if (!existsSync(join(this.folder, file))) return
+    this.network.changed?.(this.folder, { operation: 'delete', key, before: 'same' })
     mkdirSync(graveyard(this.folder), { recursive: true })
     renameSync(join(this.folder, file), join(graveyard(this.folder), file))
   }
 
-  #read(key: string): { info: ObjectInfo; bytes: Buffer } | undefined {
-    const path = join(this.folder, encodeURIComponent(key))
+  /** What lies or lay under the name of something that is put. */
+  #before(key: string, bytes: Buffer): Effect['before'] {
+    const present = this.#read(key)
+    if (present) return present.bytes.equals(bytes) ? 'same' : 'other'
+    const gone = this.#read(key, graveyard(this.folder))
+    if (!gone) return 'none'
+    return gone.bytes.equals(bytes) ? 'gone-same' : 'gone-other'
+  }
+
+  #read(key: string, folder = this.folder): { info: ObjectInfo; bytes: Buffer } | undefined {
+    const path = join(folder, encodeURIComponent(key))
     if (!existsSync(path)) return undefined
     const content = readFileSync(path)
     const end = content.indexOf(0x0a)
@@ -150,14 +165,36 @@ export class SimStore implements ObjectStore {
   }
 
   async #request<T>(operation: string, key: string, signal: AbortSignal | undefined, work: () => T): Promise<T> {
-    const answer = await Promise.race([this.network.request(operation, key), aborted(signal)])
+    const request = this.network.request(operation, key)
+    const answer = await Promise.race([request, aborted(signal)]).catch((error: unknown) => {
+      // Nobody waits for it any more, and it is on its way.
+      void request.then((answer) => answer === 'late' && attempt(work))
+      throw error
+    })
     if (answer === 'die-before') this.network.die()
     if (answer === 'fail') throw new StoreError('transient', `${operation} ${key}: connection refused`)
     if (answer === 'throttle') throw new StoreError('throttled', `${operation} ${key}: slow down`, 500)
+    if (answer === 'late') {
+      const outcome = attempt(work)
+      await Promise.race([this.network.answer?.(), aborted(signal)])
+      return outcome()
+    }
     const result = work()
     if (answer === 'die-after') this.network.die()
     if (answer === 'lost') throw new StoreError('transient', `${operation} ${key}: connection reset`)
     return result
+  }
+}
+
+/** Does work, and gives what came of it when it is asked for. */
+function attempt<T>(work: () => T): () => T {
+  try {
+    const result = work()
+    return () => result
+  } catch (error) {
+    return () => {
+      throw error
+    }
   }
 }
 

@@ -1,9 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { isError } from '../../core/errors.js'
 import { Host } from '../../core/host.js'
 import type { Inventory } from '../../core/inventory.js'
@@ -11,6 +8,7 @@ import { SILENT } from '../../core/log.js'
 import { formatChecksum } from '../../core/ltx/checksum.js'
 import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../../core/object-keys.js'
 import { Remote } from '../../core/remote.js'
+import { rememberRestored } from '../../core/restore/note-restored.js'
 import { planRestore, restorablePoints } from '../../core/restore/plan.js'
 import { readFile } from '../../core/restore/read-file.js'
 import { pointInTime } from '../../core/restore/point-in-time.js'
@@ -19,111 +17,15 @@ import { DEFAULT_SETTINGS } from '../../core/settings.js'
 import { findingText } from '../../core/verify/finding.js'
 import { verify } from '../../core/verify/verify.js'
 import { EPOCH } from './clock.js'
+import { type Begun, Machine, type Surroundings } from './machine.js'
 import { Oracle, Violation } from './oracle.js'
 import { promisedPoints, readLedger } from './promises.js'
 import type { Command, EngineOptions, Reply, Said } from './protocol.js'
+import { Rivals } from './rivals.js'
 import { QUIET_NETWORK, simStorage } from './sim-store.js'
 import type { Deed, DeedReply } from './writer-child.js'
 
-const file = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
-
-/** Resident bytes that the engine may have in these small worlds. */
-const MEMORY = 192 * 1024 * 1024
-
-/** The engine as a process, driven by commands. */
-class EngineProcess {
-  readonly child: ChildProcess
-  readonly said: Said[] = []
-  readonly #gone: Promise<unknown>
-  #id = 0
-  #errors = ''
-  #reply: ((reply: Reply | undefined) => void) | undefined
-  #ready: (() => void) | undefined
-
-  constructor(
-    options: EngineOptions,
-    readonly hear: (said: Said) => void,
-  ) {
-    this.child = fork(file('engine-child'), [JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
-    this.child.stderr?.on('data', (data: Buffer) => (this.#errors += data.toString()))
-    this.child.on('message', (message: Reply | Said) => {
-      if ('id' in message) this.#reply?.(message)
-      else this.#hear(message)
-    })
-    this.#gone = once(this.child, 'close').then(() => {
-      this.#ready?.()
-      this.#reply?.(undefined)
-    })
-  }
-
-  async ready(): Promise<void> {
-    if (!this.said.some(({ message }) => message === 'ready')) {
-      await new Promise<void>((resolve) => (this.#ready = resolve))
-    }
-    this.#check()
-  }
-
-  /** What came of a command; `undefined` if the process was killed at it. */
-  async tell(command: Command): Promise<Reply | undefined> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return undefined
-    const reply = await new Promise<Reply | undefined>((resolve) => {
-      this.#reply = resolve
-      this.child.send({ id: ++this.#id, command }, (error) => error && resolve(undefined))
-    })
-    if (!reply) await this.#gone
-    this.#check()
-    return reply
-  }
-
-  async kill(): Promise<void> {
-    this.child.kill('SIGKILL')
-    await this.#gone
-  }
-
-  #hear(said: Said): void {
-    this.said.push(said)
-    if (said.message === 'ready') this.#ready?.()
-    else this.hear(said)
-  }
-
-  /** A process that ends by itself has met a defect. */
-  #check(): void {
-    const { exitCode } = this.child
-    if (exitCode !== null && exitCode !== 0)
-      throw new Violation('alive', `the engine ended with ${exitCode}: ${this.#errors}`)
-  }
-}
-
-/** The application as a process. */
-class Application {
-  readonly child: ChildProcess
-  readonly #gone: Promise<unknown>
-  #errors = ''
-
-  constructor() {
-    this.child = fork(file('writer-child'), [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
-    this.child.stderr?.on('data', (data: Buffer) => (this.#errors += data.toString()))
-    this.#gone = once(this.child, 'close')
-  }
-
-  async tell(deed: Deed): Promise<DeedReply> {
-    this.child.send(deed)
-    const [reply] = (await Promise.race([
-      once(this.child, 'message'),
-      this.#gone.then(() => {
-        throw new Violation('untouched', `the application ended at ${JSON.stringify(deed)}: ${this.#errors}`)
-      }),
-    ])) as [DeedReply]
-    return reply
-  }
-
-  async kill(): Promise<void> {
-    this.child.kill('SIGKILL')
-    await this.#gone
-  }
-}
-
-export interface WorldOptions extends Omit<EngineOptions, 'path' | 'storages' | 'adopt' | 'clock'> {
+export interface WorldOptions extends Omit<EngineOptions, 'path' | 'machine' | 'storages' | 'adopt' | 'clock'> {
   /** How many storages there are. */
   storages: number
 }
@@ -132,57 +34,71 @@ export interface WorldOptions extends Omit<EngineOptions, 'path' | 'storages' | 
 interface Shelf {
   readonly folder: string
   readonly oracle: Oracle
+  readonly rivals: Rivals
 }
 
 /** Some of what can be chosen from. */
 type Choose<T> = (from: readonly T[]) => readonly T[]
 
-/** One database, its application, the engine that follows it, its storages, and what is known of all of them. */
-export class World {
-  readonly path: string
+/** One database, the machines that have it one after the other, its storages, and what is known of all of them. */
+export class World implements Surroundings {
   readonly shelves: readonly Shelf[]
   /** What happened, for people. */
   readonly trace: string[] = []
   /** Requests as they came, for comparing two runs. */
   readonly requests: string[] = []
+  /** The machine that has the database, and the one that had it before, as long as it is there. */
+  machine: Machine
+  before: Machine | undefined
   /** Whether the state on this machine was harmed so that it may have to be told to adopt. */
   strange = false
-  /** Milliseconds that the wall clock has gone since the first engine began, jumps with it; and the most it ever was. */
-  #clock = 0
+  /** The most that any wall clock has gone since the first engine began, milliseconds. */
   #latest = 0
   kills = 0
   restores = 0
   /** Promised points that were looked for. */
   promises = 0
+  /** Machines that took the database over from one that slept, and those that were refused. */
+  takeovers = 0
+  refusals = 0
   events = new Map<string, number>()
-  last: Reply | undefined
-  #engine: EngineProcess | undefined
-  #application: Application | undefined
   readonly #options: WorldOptions
-  /** What was begun in the engine that runs, by token: the state that was the newest then. */
-  readonly #begun = new Map<number, { what: string; state: number }>()
-  readonly #ended = new Map<number, { code: string; message: string } | undefined>()
+  /** Every state that was committed, in order. */
+  readonly #states: string[] = []
+  #machines = 0
+  /** The transaction that the newest machine got, and what the database was on the one before it then. */
+  #moved: { txid: number; image: string | undefined } | undefined
+  /** What was found while nobody could be told. */
+  #broken: unknown
 
   constructor(
     readonly folder: string,
     options: WorldOptions,
   ) {
-    this.path = join(folder, 'app.db')
     this.#options = options
-    const states: string[] = []
     this.shelves = Array.from({ length: options.storages }, (_, index) => ({
       folder: join(folder, `storage${index === 0 ? '' : index}`),
-      oracle: new Oracle(states),
+      oracle: new Oracle(this.#states),
+      rivals: new Rivals('app'),
     }))
     for (const shelf of this.shelves) mkdirSync(shelf.folder, { recursive: true })
+    this.machine = this.#newMachine(folder, 0)
+  }
+
+  get path(): string {
+    return this.machine.path
   }
 
   get stateFolder(): string {
-    return join(this.folder, '.app.db-walrust')
+    return this.machine.stateFolder
   }
 
   get running(): boolean {
-    return this.#engine !== undefined
+    return this.machine.running
+  }
+
+  get last(): Reply | undefined {
+    return this.machine.last
   }
 
   /** What is known of the first storage, and of the states in any. */
@@ -190,14 +106,25 @@ export class World {
     return this.shelves[0].oracle
   }
 
+  get now(): number {
+    return this.#states.length - 1
+  }
+
+  /** The most that was looked at in any storage while two machines had the database. */
+  get looked(): number {
+    return Math.max(...this.shelves.map(({ rivals }) => rivals.looked))
+  }
+
   // The application.
 
   async application(deed: Deed): Promise<DeedReply> {
-    this.#application ??= new Application()
-    const reply = await this.#application.tell(deed)
-    this.trace.push(`app ${JSON.stringify(deed)} → ${reply.result} ${reply.pages} ${reply.image?.slice(0, 8)}`)
-    if (reply.image !== undefined) this.oracle.committed(reply.image)
-    return reply
+    return await this.machine.application(deed)
+  }
+
+  committed(machine: Machine, image: string): void {
+    this.oracle.committed(image)
+    // Of two databases, that of the machine which has it now is the newer one.
+    if (machine !== this.machine && this.machine.newest !== undefined) this.oracle.committed(this.machine.newest)
   }
 
   /** Holds the database against what the application made it. Nobody has written since. */
@@ -209,22 +136,14 @@ export class World {
   }
 
   async killApplication(): Promise<void> {
-    this.trace.push('app killed')
-    await this.#application?.kill()
-    this.#application = undefined
+    await this.machine.killApplication()
   }
 
   // The engine.
 
   /** Makes an engine, which waits for commands. */
   async start(adopt = false): Promise<void> {
-    this.trace.push(`start${adopt ? ' adopting' : ''}`)
-    const storages = this.shelves.map((shelf) => shelf.folder)
-    const options = { ...this.#options, path: this.path, storages, adopt, clock: this.#clock }
-    this.#engine = new EngineProcess(options, (said) => this.#hear(said))
-    this.#begun.clear()
-    this.#ended.clear()
-    await this.#engine.ready()
+    await this.machine.start(adopt)
   }
 
   /** Tells the engine to begin, and waits until it follows the database. False if it was killed or refused. */
@@ -238,92 +157,118 @@ export class World {
 
   /** Gives a command; `undefined` if the engine was killed at it. */
   async tell(command: Command): Promise<Reply | undefined> {
-    const engine = this.#engine
-    if (!engine) return undefined
-    const reply = await engine.tell(command)
-    if (!reply) {
-      this.trace.push(`engine died at ${JSON.stringify(command)}`)
-      if ('milliseconds' in command) this.#passed(this.#clock + command.milliseconds)
-      this.kills++
-      this.#engine = undefined
-      return undefined
-    }
-    this.last = reply
-    this.#passed(reply.wall - EPOCH)
-    if (reply.memory > MEMORY) throw new Violation('bounded', `the engine has ${reply.memory} bytes`)
-    for (const { token, error } of reply.ended) {
-      this.#ended.set(token, error)
-      const begun = this.#begun.get(token)
-      if (begun?.what === 'flush' && !error) for (const { oracle } of this.shelves) oracle.promised(begun.state)
-    }
-    return reply
+    return await this.machine.tell(command)
   }
 
-  #passed(clock: number): void {
-    this.#clock = clock
-    this.#latest = Math.max(this.#latest, clock)
+  async begin(what: Parameters<Machine['begin']>[0]): Promise<number | undefined> {
+    return await this.machine.begin(what)
   }
 
-  /** Begins something that takes its time; a token to {@link wait} for, or `undefined` if the engine was killed. */
-  async begin(what: 'start' | 'flush' | 'snapshot' | 'tidy' | 'close'): Promise<number | undefined> {
-    const token = this.#begun.size + 1
-    this.#begun.set(token, { what, state: this.oracle.now })
-    return (await this.tell({ do: what })) && token
-  }
-
-  /**
-   * Lets time pass until something has ended.
-   *
-   * @param most virtual milliseconds. Errors: `alive`
-   */
-  async wait(
-    token: number | undefined,
-    most: number,
-  ): Promise<'killed' | { code: string; message: string } | undefined> {
-    if (token === undefined) return 'killed'
-    for (let passed = 0; passed < most; passed += 250) {
-      if (this.#ended.has(token)) return this.#ended.get(token)
-      if (!(await this.tell({ do: 'advance', milliseconds: 250 }))) return 'killed'
-    }
-    throw new Violation(
-      'alive',
-      `${this.#begun.get(token)?.what} does not end: ${this.last?.state} ${this.last?.error}`,
-    )
+  async wait(token: number | undefined, most: number): ReturnType<Machine['wait']> {
+    return await this.machine.wait(token, most)
   }
 
   async kill(): Promise<void> {
-    if (!this.#engine) return
-    this.trace.push('engine killed')
-    this.kills++
-    await this.#engine.kill()
-    this.#engine = undefined
+    await this.machine.kill()
   }
 
   /** Lets the engine end as it is meant to. */
   async close(): Promise<void> {
-    const error = await this.wait(await this.begin('close'), 60_000)
-    this.trace.push(`closed ${JSON.stringify(error)}`)
-    await this.#engine?.kill()
-    this.#engine = undefined
+    await this.machine.close()
   }
 
   async dispose(): Promise<void> {
-    await this.#engine?.kill()
-    await this.#application?.kill()
+    await this.machine.dispose()
+    await this.before?.dispose()
   }
 
-  #hear({ level, message, fields }: Said): void {
+  died(): void {
+    this.kills++
+  }
+
+  passed(machine: Machine): void {
+    this.#latest = Math.max(this.#latest, machine.clock)
+    for (const { folder, rivals } of this.shelves) rivals.read(folder)
+    if (this.#broken) throw this.#broken as Error
+  }
+
+  flushed(machine: Machine, { state, image }: Begun): void {
+    if (machine === this.machine) for (const { oracle } of this.shelves) oracle.promised(state)
+    else if (this.#moved && image !== this.#moved.image && this.shelves[0].rivals.since === this.#moved.txid + 1) {
+      throw new Violation('fenced', `machine ${machine.number}, which was given up, says that all of it is durable`)
+    }
+  }
+
+  heard(machine: Machine, said: Said): void {
+    try {
+      this.#hear(machine, said)
+    } catch (error) {
+      // It came by itself: whoever asks next is told.
+      this.#broken ??= error
+    }
+  }
+
+  #hear(machine: Machine, { level, message, fields }: Said): void {
+    const who = machine.number === 0 ? '' : `${machine.number} `
     if (message === 'request') {
-      this.requests.push(`${String(fields.operation)} ${String(fields.key)}`)
-      this.trace.push(`  ${String(fields.operation)} ${String(fields.key)}`)
+      this.requests.push(`${who}${String(fields.operation)} ${String(fields.key)}`)
+      this.trace.push(`  ${who}${String(fields.operation)} ${String(fields.key)}`)
       return
     }
     if (level === 'event') this.events.set(message, (this.events.get(message) ?? 0) + 1)
-    else this.trace.push(`  ${level} ${message} ${JSON.stringify(fields)}`)
+    else this.trace.push(`  ${who}${level} ${message} ${JSON.stringify(fields)}`)
     if (message !== 'shipped') return
     const shelf = this.shelves.find(({ folder }) => fields.storage === `sim://${folder}`)
     if (!shelf) throw new Violation('alive', `shipped to ${String(fields.storage)}, which nobody knows`)
+    shelf.rivals.read(shelf.folder)
+    shelf.rivals.shipped(machine.number, Number(fields.txid))
     shelf.oracle.shipped(Number(fields.txid), String(fields.checksum))
+  }
+
+  #newMachine(folder: string, clock: number): Machine {
+    const storages = this.shelves.map((shelf) => shelf.folder)
+    return new Machine(folder, this.#machines++, { ...this.#options, storages, clock }, this)
+  }
+
+  // Machines.
+
+  /**
+   * Another machine gets the database as it is in the first storage, by a restore, and is the one that has it from now
+   * on; the one that had it stays as it is.
+   *
+   * @param known whether it is noted there that the database was restored
+   * @returns false if there is nothing to restore
+   */
+  async move(known: boolean): Promise<boolean> {
+    const next = this.#newMachine(join(this.folder, `machine${this.#machines}`), this.machine.clock)
+    const remote = await this.remote(this.shelves[0])
+    const inventory = await remote.inventory()
+    if (inventory.size === 0) return false
+    const plan = planRestore(inventory, inventory.newest, 'app')
+    const { txid, checksum } = await restore(remote, plan, { target: next.path, force: false, integrityCheck: 'quick' })
+    const place = { name: 'app', path: next.path, settings: DEFAULT_SETTINGS }
+    if (known) await rememberRestored({ ...place, checksum, stores: [remote.store], hooks: remote.hooks })
+    this.trace.push(`machine ${next.number} has the database of transaction ${txid}${known ? ', and knows it' : ''}`)
+    await this.before?.dispose()
+    this.#moved = { txid, image: this.machine.newest }
+    this.before = this.machine
+    this.machine = next
+    return true
+  }
+
+  /** The machine that had the database has it still: the other one is given up. */
+  async stay(): Promise<void> {
+    if (!this.before) return
+    await this.machine.dispose()
+    this.machine = this.before
+    this.before = undefined
+    if (this.machine.newest !== undefined) this.oracle.committed(this.machine.newest)
+  }
+
+  /** The machine that had the database before is gone. */
+  async forget(): Promise<void> {
+    await this.before?.dispose()
+    this.before = undefined
   }
 
   // Storage.
@@ -407,7 +352,7 @@ export class World {
     pick: Choose<number>,
   ): Promise<void> {
     const { times, gaps } = readLedger(folder, 'app')
-    const now = EPOCH + this.#clock
+    const now = EPOCH + this.machine.clock
     const at = (txid: number) => times.get(txid) ?? Infinity
     const known = points.map(at)
     for (const moment of pick([...known, ...known.map((time) => time - 1), ...known.map((time) => time + 1), now])) {

@@ -414,7 +414,7 @@ const WAYS: Way[] = [
   {
     what: 'record of a codec that was not used',
     harm: (b) => b.note(b.record(11), (r) => (r['walrust-codecs'] = 'zip')),
-    finds: ['unreadable'],
+    finds: ['codec-missing'],
   },
   {
     what: 'a file that is none of ours',

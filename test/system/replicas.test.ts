@@ -59,13 +59,16 @@ describe('a replica under its readers', function () {
         vacuumEvery: 500,
       } satisfies BankOptions),
     )
-    const report = bank.report()
-    let writing = true
-    void report.then(() => (writing = false))
+    const start = performance.now()
     let kills = 0
     let removed = 0
     let compacted = 0
-    for (let round = 0; writing; round++) {
+    let applied = 0
+    const appliedBy = ({ lines }: WalrustProcess) => lines.filter(({ message }) => message === 'applied').length
+    const merged = () => ['1', '2'].flatMap((level) => filesIn(folder.file(`backups/bank/ltx/${level}`))).length
+    // For as long as was asked for, and until each has happened, however slow the machine is.
+    const enough = () => kills > 0 && removed > 0 && compacted > 0 && merged() > 0 && applied + appliedBy(replica) >= 10
+    for (let round = 0; performance.now() - start < SECONDS * 1000 || !enough(); round++) {
       await sleep(300 + Math.random() * 700)
       if (round % 3 === 2) {
         const run = await walrust(['compact', 'bank', '-b', url, '--force'], { cwd: folder.path })
@@ -74,6 +77,7 @@ describe('a replica under its readers', function () {
         if (run.code === 0) compacted++
       } else if (round % 3 === 0) {
         await replica.kill('SIGKILL')
+        applied += appliedBy(replica)
         kills++
         replica = replicate()
       } else {
@@ -82,15 +86,14 @@ describe('a replica under its readers', function () {
         removed += retain(folder.file('backups/bank/ltx'))
       }
     }
-    const { commits } = await report
+    const { commits } = await bank.end()
     assert.equal(await watch.kill('SIGTERM'), 0, watch.tail())
     const shipped = watch.shipped.at(-1)?.txid
     await replica.line(({ txid }) => Number(txid) >= Number(shipped))
     const lags = replica.lines.filter(({ message }) => message === 'applied').map(({ lag }) => Number(lag))
     assert.equal(await replica.kill('SIGTERM'), 0, replica.tail())
-    const merged = ['1', '2'].flatMap((level) => filesIn(folder.file(`backups/bank/ltx/${level}`))).length
     const seen = await Promise.all(readers.map((reader) => reader.end()))
-    const said = JSON.stringify({ commits, kills, removed, compacted, merged, lags: lags.slice(-3), seen })
+    const said = JSON.stringify({ commits, kills, removed, compacted, merged: merged(), lags: lags.slice(-3), seen })
     assert.deepEqual(
       seen.flatMap(({ wrong }) => wrong),
       [],
@@ -100,7 +103,7 @@ describe('a replica under its readers', function () {
       seen.every(({ states, looks }) => states > 2 && looks > 5),
       said,
     )
-    assert.ok(commits > 0 && kills > 0 && removed > 0 && compacted > 0 && merged > 0, said)
+    assert.ok(commits > 0, said)
     if (process.env.WALRUST_REPLICA_SECONDS !== undefined) console.log(summary(said, lags))
     assert.deepEqual(contents(copy), contents(source))
     assert.equal((JSON.parse((await once(copy, url)).stdout) as { checksum: string }).checksum, checksum(source))

@@ -19,6 +19,9 @@ import { join } from 'node:path'
 import { Engine } from '../../core/engine.js'
 import { WalrustError } from '../../core/errors.js'
 import type { WalrustEvent } from '../../core/events.js'
+import { openRemoval } from '../../core/fence/entry.js'
+import { Heartbeats } from '../../core/fence/heartbeats.js'
+import { heartbeatKey } from '../../core/fence/keys.js'
 import { Host } from '../../core/host.js'
 import { SILENT } from '../../core/log.js'
 import { CHECKSUM_FLAG } from '../../core/ltx/index.js'
@@ -34,6 +37,7 @@ import { verify } from '../../core/verify/verify.js'
 import { keepSecretVariables } from '../../core/secret-environment.js'
 import { FileStore } from '../../plugins/storage-file/file-store.js'
 import { MemoryStore } from '../../plugins/storage-memory/index.js'
+import { bounded } from '../helpers/bounded.js'
 import { Chain } from '../helpers/chain.js'
 import { contents, createDatabase, useFolder } from '../helpers/databases.js'
 import { forge } from '../helpers/ltx-forge.js'
@@ -317,26 +321,6 @@ describe('security', function () {
   })
 
   describe('what storage says makes nobody take more than there is', () => {
-    /** More than anything here may take in buffers. */
-    const LIMIT = 64 * 1024 * 1024
-
-    async function bounded(work: () => Promise<unknown>): Promise<void> {
-      const before = process.memoryUsage()
-      let most = 0
-      const timer = setInterval(() => {
-        const { arrayBuffers, heapUsed } = process.memoryUsage()
-        most = Math.max(most, arrayBuffers + heapUsed - before.arrayBuffers - before.heapUsed)
-      }, 5)
-      try {
-        await work()
-      } finally {
-        clearInterval(timer)
-      }
-      const { arrayBuffers, heapUsed } = process.memoryUsage()
-      most = Math.max(most, arrayBuffers + heapUsed - before.arrayBuffers - before.heapUsed)
-      assert.ok(most < LIMIT, `${most} bytes`)
-    }
-
     async function backup(...more: Array<[string, Uint8Array]>): Promise<MemoryStore> {
       const store = new MemoryStore()
       const chain = new Chain(folder.file(`b${Math.random()}`), folder.file(`s${Math.random()}`), 'app', 512)
@@ -347,6 +331,19 @@ describe('security', function () {
       for (const [name, bytes] of [[key, base] as [string, Uint8Array], ...more])
         await store.put(name, () => once(bytes))
       return store
+    }
+
+    /** Lets every object of a store be one without end, in pieces that are counted. */
+    function endless(store: MemoryStore, fill: string, size: number): { pieces: number } {
+      const given = { pieces: 0 }
+      store.get = (key) => {
+        // eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
+        const body = (async function* () {
+          for (;;) yield (given.pieces++, Buffer.alloc(65_000, fill))
+        })()
+        return Promise.resolve({ info: { key, size, timestamp: 1 }, body })
+      }
+      return given
     }
 
     const second = 'app/0000/0000000000000002-0000000000000002.ltx'
@@ -401,18 +398,62 @@ describe('security', function () {
 
     it('a sidecar of a hundred megabytes, and one without end', async () => {
       const store = await backup()
-      let given = 0
+      const given = endless(store, ' ', 10)
       const remote = new Remote(store, 'app', hooks)
-      store.get = (key) => {
-        // eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
-        const body = (async function* () {
-          for (;;) yield (given++, Buffer.alloc(65_000, ' '))
-        })()
-        return Promise.resolve({ info: { key, size: 10, timestamp: 1 }, body })
-      }
       const id = { level: 0, minTxid: 2, maxTxid: 2 }
       await bounded(() => assert.rejects(remote.sidecar(id), /where a small one was expected/))
-      assert.ok(given <= 3)
+      assert.ok(given.pieces <= 3)
+    })
+
+    it('a claim and a heartbeat without end', async () => {
+      const store = await backup()
+      const given = endless(store, ' ', 10)
+      const remote = new Remote(store, 'app', hooks)
+      const inventory = await remote.inventory()
+      inventory.epoch = 7
+      for (const read of [
+        () => openRemoval(remote, inventory, signal),
+        () => new Heartbeats(store, 1000).watch(heartbeatKey('00')),
+      ]) {
+        given.pieces = 0
+        await bounded(() => assert.rejects(read, /where a small one was expected/))
+        assert.ok(given.pieces <= 6, `${given.pieces} pieces`)
+      }
+    })
+
+    it('an object without end where a header, a record or a whole file was expected', async () => {
+      const store = await backup()
+      const given = endless(store, '\x07', 2 ** 40)
+      store.head = (key) => Promise.resolve({ key, size: 2 ** 40, timestamp: 1 })
+      const remote = new Remote(store, 'app', hooks)
+      const file = { level: 0, minTxid: 2, maxTxid: 2, key: second, size: 2 ** 40, timestamp: 1 }
+      const reads = [
+        () => remote.header(file),
+        () => remote.headerOf(file),
+        () => remote.facts(file),
+        () => remote.times(file),
+        () => remote.start(file, 100),
+        () => readRemoteTable(remote, { txid: 2, files: [file] }, signal),
+      ]
+      for (const read of reads) {
+        given.pieces = 0
+        await bounded(() => assert.rejects(read, WalrustError, String(read)))
+        assert.ok(given.pieces <= 20, `${String(read)} took ${given.pieces} pieces`)
+      }
+    })
+
+    it('more foreign objects than anybody could read of', async () => {
+      const store = await backup()
+      const list = store.list.bind(store)
+      store.list = async function* (options) {
+        yield* list(options)
+        for (let i = 0; i < 20_000; i++) yield { key: `app/junk/${i}/${'x'.repeat(900)}`, size: 1, timestamp: 1 }
+      }
+      await bounded(async () => {
+        const { findings } = await verify(new Remote(store, 'app', hooks))
+        assert.equal(findings.length, 1001)
+        assert.match(findings.at(-1)?.what ?? '', /^19000 more objects/)
+      })
     })
 
     it('a listing without end', async () => {

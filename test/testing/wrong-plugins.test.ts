@@ -142,6 +142,7 @@ describe('codecs', () => {
   }
   const gzip = (change: { encode?: (request: EncodeRequest) => EncodeRequest; always?: boolean } = {}): Plugin =>
     plugin({
+      name: 'gzip',
       apply({ hooks }) {
         hooks.encode.tap('gzip', (request) => {
           const { body, codecs } = request

@@ -190,10 +190,18 @@ export const KEYS: readonly ConfigKey[] = [
   {
     path: 'validation.interval',
     type: 'durationOrOff',
-    description:
-      'Time between two verifications. Not there yet, and refused as long as nothing would come of it: run `walrust verify` by a timer.',
+    description: 'Time between two validations of a backup; `validation_failed` is raised for what they find.',
     default: false,
     flag: '--validation-interval <duration>',
+    perDatabase: true,
+  },
+  {
+    path: 'validation.depth',
+    type: 'choice',
+    description:
+      'What is read beside the newest state: `quick` of every file its record and both ends, `full` every byte of the whole history, which storages may charge for.',
+    default: 'quick',
+    choices: ['quick', 'full'],
     perDatabase: true,
   },
   {
@@ -239,7 +247,7 @@ export const KEYS: readonly ConfigKey[] = [
     path: 'lease.ttl',
     type: 'duration',
     description:
-      'How long a silent owner will be waited for. Anything but the default is refused as long as nothing comes of it.',
+      'After how long without a sign of life a process on another machine may take over. The heartbeat is renewed twice in that time, one request for all databases of a storage. At least 1s.',
     default: '20s',
     perDatabase: false,
   },
@@ -254,7 +262,8 @@ export const KEYS: readonly ConfigKey[] = [
   {
     path: 'resilience.baseDelay',
     type: 'duration',
-    description: 'The first wait between attempts.',
+    description:
+      'Bound of the first wait between attempts, doubling with each; how long it is below that is left to chance.',
     default: '100ms',
     flag: '--base-delay <duration>',
     alias: '--base-delay-ms <milliseconds>',
@@ -263,7 +272,8 @@ export const KEYS: readonly ConfigKey[] = [
   {
     path: 'resilience.maxDelay',
     type: 'duration',
-    description: 'The longest wait between attempts.',
+    description:
+      'The longest wait between attempts, whatever fails on the way to storage: an upload, a listing, reading the database, a plugin, a full disk. Only a service that asks for more gets more, and `circuitBreaker` leaves a storage alone for as long as its cooldown says.',
     default: '30s',
     flag: '--max-delay <duration>',
     alias: '--max-delay-ms <milliseconds>',

@@ -124,13 +124,17 @@ export interface DatabaseEntry {
     keep?: Duration[] | null
   } | null
   /**
-   * Checks of what lies in storage while `watch` runs.
+   * Proofs of what lies in storage while `watch` runs: each in a short-lived process, one at a time. The newest state is restored for trial every time, where the disk has room for it twice over.
    */
   validation?: {
     /**
-     * Time between two verifications. Not there yet, and refused as long as nothing would come of it: run `walrust verify` by a timer.
+     * Time between two validations of a backup; `validation_failed` is raised for what they find.
      */
     interval?: Duration | 'off' | false | null
+    /**
+     * What is read beside the newest state: `quick` of every file its record and both ends, `full` every byte of the whole history, which storages may charge for.
+     */
+    depth?: 'quick' | 'full' | null
   } | null
   /**
    * The files that wait on this machine for their upload, and those that stay for a while after it.
@@ -162,11 +166,11 @@ export interface DatabaseEntry {
      */
     maxRetries?: number | null
     /**
-     * The first wait between attempts.
+     * Bound of the first wait between attempts, doubling with each; how long it is below that is left to chance.
      */
     baseDelay?: Duration | null
     /**
-     * The longest wait between attempts.
+     * The longest wait between attempts, whatever fails on the way to storage: an upload, a listing, reading the database, a plugin, a full disk. Only a service that asks for more gets more, and `circuitBreaker` leaves a storage alone for as long as its cooldown says.
      */
     maxDelay?: Duration | null
     /**
@@ -432,13 +436,17 @@ export interface WalrustConfig {
     keep?: Duration[] | null
   } | null
   /**
-   * Checks of what lies in storage while `watch` runs.
+   * Proofs of what lies in storage while `watch` runs: each in a short-lived process, one at a time. The newest state is restored for trial every time, where the disk has room for it twice over.
    */
   validation?: {
     /**
-     * Time between two verifications. Not there yet, and refused as long as nothing would come of it: run `walrust verify` by a timer.
+     * Time between two validations of a backup; `validation_failed` is raised for what they find.
      */
     interval?: Duration | 'off' | false | null
+    /**
+     * What is read beside the newest state: `quick` of every file its record and both ends, `full` every byte of the whole history, which storages may charge for.
+     */
+    depth?: 'quick' | 'full' | null
   } | null
   /**
    * The files that wait on this machine for their upload, and those that stay for a while after it.
@@ -471,11 +479,11 @@ export interface WalrustConfig {
     concurrency?: number | null
   } | null
   /**
-   * Reserved for claims and heartbeats, which are not there yet. A second writer is stopped because no file is ever replaced.
+   * How processes that ship to the same storage know of each other. That no file is ever replaced does not depend on it.
    */
   lease?: {
     /**
-     * How long a silent owner will be waited for. Anything but the default is refused as long as nothing comes of it.
+     * After how long without a sign of life a process on another machine may take over. The heartbeat is renewed twice in that time, one request for all databases of a storage. At least 1s.
      */
     ttl?: Duration | null
   } | null
@@ -488,11 +496,11 @@ export interface WalrustConfig {
      */
     maxRetries?: number | null
     /**
-     * The first wait between attempts.
+     * Bound of the first wait between attempts, doubling with each; how long it is below that is left to chance.
      */
     baseDelay?: Duration | null
     /**
-     * The longest wait between attempts.
+     * The longest wait between attempts, whatever fails on the way to storage: an upload, a listing, reading the database, a plugin, a full disk. Only a service that asks for more gets more, and `circuitBreaker` leaves a storage alone for as long as its cooldown says.
      */
     maxDelay?: Duration | null
     /**

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import { Upkeep } from '../../../core/compact/upkeep.js'
+import { WalrustError } from '../../../core/errors.js'
+import { gapsOf } from '../../../core/facts.js'
+import { fencePostKey } from '../../../core/fence/keys.js'
 import { Host } from '../../../core/host.js'
 import type { RetainPlan } from '../../../core/hooks.js'
 import { SILENT } from '../../../core/log.js'
 import { Remote } from '../../../core/remote.js'
 import { planRestore, restorablePoints } from '../../../core/restore/plan.js'
+import { pointInTime } from '../../../core/restore/point-in-time.js'
 import { verify } from '../../../core/verify/verify.js'
 import { DEFAULT_SETTINGS } from '../../../core/settings.js'
 import { retentionGfs } from '../../../plugins/retention-gfs/index.js'
@@ -74,6 +79,40 @@ describe('compaction and retention', function () {
     history.close()
   })
 
+  it('a fence post is merged as any other file, and stays for ever', async () => {
+    const remote = await open()
+    const history = new History(remote, folder.file('a.db'))
+    for (let i = 0; i < 60; i++) await history.commit(START + i * SECOND)
+    const note = Buffer.from('{}')
+    await remote.store.put(fencePostKey('app', 40), () => Readable.from([note]), { size: note.length })
+    const later = START + 90 * DAY
+    for (let i = 0; i < 5; i++) await history.commit(later + i * SECOND)
+    await history.snapshot()
+    for (now = later + HOUR; now < later + 100 * DAY; now += 20 * DAY) await (await upkeepOf(remote)).run(true, signal)
+    const inventory = await remote.inventory()
+    assert.deepEqual(ids(inventory.level(0)), ['0:40-40', '0:65-65'])
+    assert.equal(inventory.level(9).length, 2)
+    assert.ok(!restorablePoints(inventory).includes(40), 'nothing else is kept for it')
+    assert.deepEqual((await verify(remote)).findings, [])
+    history.close()
+  })
+
+  it('makes nothing once it is known that somebody else has taken over', async () => {
+    const remote = await open()
+    const history = new History(remote, folder.file('a.db'))
+    for (let i = 0; i < 60; i++) await history.commit(START + i * SECOND)
+    history.close()
+    now = START + HOUR
+    const fenced = new WalrustError('E_FENCED', 'another walrust has taken over')
+    const removals = {
+      confirm: () => Promise.reject(fenced),
+      begin: () => Promise.resolve(),
+      done: () => Promise.resolve(),
+    }
+    await assert.rejects((await upkeepOf(remote, { removals })).run(true, signal), fenced)
+    assert.equal([...(await remote.inventory()).files()].filter(({ level }) => level > 0 && level < 9).length, 0)
+  })
+
   it('leaves what verifies: a database at rest, of which the newest file and the snapshots stay', async () => {
     const remote = await open()
     const history = new History(remote, folder.file('a.db'))
@@ -87,6 +126,29 @@ describe('compaction and retention', function () {
     await upkeep.run(true, signal)
     assert.deepEqual(restorablePoints(await remote.inventory()).at(-1), history.last?.txid)
     assert.deepEqual((await verify(remote)).findings, [])
+  })
+
+  it('keeps the first snapshot for as long as its point is promised: the transaction is in no other file', async () => {
+    const remote = await open()
+    const history = new History(remote, folder.file('a.db'))
+    for (let i = 0; i < 4; i++) {
+      await history.commit(START + i * 10 * MINUTE)
+      if (i > 0) await history.snapshot()
+    }
+    now = START + 40 * MINUTE
+    const upkeep = await upkeepOf(remote)
+    await upkeep.run(true, signal)
+    assert.ok(restorablePoints(await remote.inventory()).includes(1))
+    // The last of its five minutes, of which there is a point for seven days; not the last of its hour.
+    now = START + 7 * DAY - SECOND
+    await upkeep.run(true, signal)
+    assert.ok(restorablePoints(await remote.inventory()).includes(1))
+    // The points of the next half an hour stand on it.
+    now = START + 7 * DAY + 40 * MINUTE
+    await upkeep.run(true, signal)
+    assert.ok(!restorablePoints(await remote.inventory()).includes(1))
+    assert.deepEqual((await verify(remote)).findings, [])
+    history.close()
   })
 
   it('says when there is something to do, and not that there is when there is nothing', async () => {
@@ -149,24 +211,57 @@ describe('compaction and retention', function () {
     }
     now = START + MINUTE
     const upkeep = await upkeepOf(remote)
+    // What was copied to disk does not stay there, however a merge ends.
+    const last = folder.file(`backups/${upkeep.inventory.level(0).at(-2)?.key}`)
+    const bytes = readFileSync(last)
+    writeFileSync(last, Buffer.from(bytes).fill(7, 120, 130))
+    await assert.rejects(upkeep.run(false, signal), { code: 'E_OBJECT_DAMAGED' })
+    assert.deepEqual(readdirSync(folder.file('scratch')), [])
+    writeFileSync(last, bytes)
     assert.deepEqual(ids((await upkeep.run(false, signal)).merged), ['1:2-60'])
+    assert.deepEqual(readdirSync(folder.file('scratch')), [])
     const plan = planRestore(upkeep.inventory, 60, 'app')
     assert.deepEqual(ids(plan.files), ['9:1-1', '1:2-60'])
     await checkPoint(remote, history.points[59], folder.file('r.db'))
     history.close()
   })
 
-  it('keeps the start of a span whose commits were not seen, through every level', async () => {
+  it('keeps the start of every span whose commits were not seen, through every level', async () => {
     const remote = await open()
     const history = new History(remote, folder.file('a.db'))
-    for (let i = 0; i < 5; i++) await history.commit(START + i * SECOND, undefined, i === 3 ? START + 2500 : undefined)
+    const gaps = new Map([3, 6, 8].map((i) => [i, START + i * SECOND - 500]))
+    for (let i = 0; i < 9; i++) await history.commit(START + i * SECOND, undefined, gaps.get(i))
     now = START + 2 * HOUR
     const upkeep = await upkeepOf(remote)
     await upkeep.run(false, signal)
     for (const level of [1, 2, 3]) {
       const [file] = upkeep.inventory.level(level)
-      assert.equal((await remote.facts(file)).gapStart, START + 2500)
+      assert.deepEqual(gapsOf(await remote.facts(file)), [...gaps.values()])
     }
+    history.close()
+  })
+
+  it('a moment in a span whose commits were not seen is refused, whatever snapshot lies in the merged file', async () => {
+    const remote = await open()
+    const history = new History(remote, folder.file('a.db'))
+    // Commits passed unseen before the third and the sixth; the fifth has a snapshot.
+    const gaps = new Map([3, 6, 7].map((txid) => [txid, START + (txid - 1) * SECOND]))
+    for (let txid = 1; txid <= 8; txid++) {
+      await history.commit(START + txid * SECOND, undefined, gaps.get(txid))
+      if (txid === 5) await history.snapshot()
+    }
+    const upkeep = await upkeepOf(remote)
+    now = START + 2 * HOUR
+    await upkeep.run(true, signal)
+    now += 30 * HOUR
+    upkeep.inventory.add(await history.commit(now))
+    await upkeep.run(true, signal)
+    assert.deepEqual(restorablePoints(upkeep.inventory).slice(0, 3), [1, 5, 8])
+    const at = (seconds: number) => pointInTime(remote, upkeep.inventory, START + seconds * SECOND, { now })
+    assert.equal(await at(5), 5)
+    for (const seconds of [5.001, 5.5, 6.5, 7.999]) await assert.rejects(at(seconds), { code: 'E_POINT_UNAVAILABLE' })
+    assert.equal(await at(8), 8)
+    assert.equal(await at(9), 8)
     history.close()
   })
 
@@ -228,7 +323,7 @@ describe('compaction and retention', function () {
     assert.deepEqual(ids((await upkeep.run(true, signal)).merged), ['1:2-5'])
     assert.equal(upkeep.inventory.size, 6)
     now = START + 5 * MINUTE + 5 * SECOND
-    assert.deepEqual(ids((await upkeep.run(true, signal)).removed), ['0:2-2', '0:3-3', '0:4-4', '2:2-5'])
+    assert.deepEqual(ids((await upkeep.run(true, signal)).removed), ['0:2-2', '0:3-3', '0:4-4', '1:2-5'])
     history.close()
   })
 

@@ -28,6 +28,7 @@ const EXPECTED: Readonly<
   durable: {
     settings: {
       spool: { dir: undefined, maxSize: 20 * 2 ** 30, cacheRetention: 7 * DAY, cacheMaxSize: 5 * 2 ** 30 },
+      validation: { interval: DAY, depth: 'quick' },
     },
     storages: [{ url: 'file:walrust-backups', options: {} }],
   },

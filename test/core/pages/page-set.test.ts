@@ -28,7 +28,7 @@ describe('sets of pages', () => {
       const layers: PageSet[] = []
       const expected = new Map<number, number>()
       let commit = 0
-      for (let i = 0, count = random.between(1, 6); i < count; i++) {
+      for (let i = 0, count = random.between(1, round % 4 === 0 ? 40 : 6); i < count; i++) {
         commit = random.between(1, 60)
         const pages = new Map<number, number>()
         for (let j = 0, some = random.below(40); j < some; j++) pages.set(random.between(1, commit), random.word())

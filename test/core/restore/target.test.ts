@@ -135,13 +135,14 @@ describe('the place where a restored database goes', function () {
   it('does not take the place of a database that was made while it restored', async () => {
     const { remote } = await backup()
     const making = new Proxy(remote, {
-      get: (of, name) =>
-        name === 'openPart'
-          ? async (...args: Parameters<Remote['openPart']>) => {
-              if (!existsSync(target())) createDatabase(target())
-              return await of.openPart(...args)
-            }
-          : (Reflect.get(of, name, of) as unknown),
+      get: (of, name) => {
+        const value = Reflect.get(of, name, of) as unknown
+        if (name !== 'openPart') return typeof value === 'function' ? (value.bind(of) as unknown) : value
+        return async (...args: Parameters<Remote['openPart']>) => {
+          if (!existsSync(target())) createDatabase(target())
+          return await of.openPart(...args)
+        }
+      },
     })
     for (const force of [false, true]) {
       await refused(bring(making, target(), force), 'E_TARGET_EXISTS')

@@ -37,7 +37,7 @@ describe('making the next file', () => {
       gapStart: undefined,
     })
     const info = { name: 'app', path: folder.file('app.db'), stateDir: folder.file('state') }
-    maker = new FileMaker(info, local, new Host(SILENT).hooks, 'portable')
+    maker = new FileMaker(info, local, new Host(SILENT).hooks, 'portable', { unwrap: (body) => Promise.resolve(body) })
   })
   afterEach(() => local.close())
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { Host } from '../../../core/host.js'
+import { Inventory } from '../../../core/inventory.js'
 import { SILENT } from '../../../core/log.js'
 import { Remote } from '../../../core/remote.js'
 import { LocalState } from '../../../core/ship/local-state.js'
@@ -135,6 +136,33 @@ describe('what this machine remembers, held against what lies in storage', () =>
     const other = await start()
     assert.ok(other.need === 'compare' && !other.ours)
   })
+
+  it('storage that has lost files: ours to go on with, also if comparing is not finished before a kill', async () => {
+    await stored(3)
+    await local.writePosition(position(5))
+    const found = await start()
+    assert.ok(found.need === 'compare' && found.ours)
+    assert.match(found.reason, /has lost transactions 4 to 5/)
+    await local.close()
+    local = await LocalState.load(folder.file('state'), (bytes) => Promise.resolve(bytes))
+    assert.equal(local.position, undefined)
+    const again = await start()
+    assert.ok(again.need === 'compare' && again.ours)
+  })
+
+  for (const hidden of [1, 2, 3, 5]) {
+    it(`a listing that lacks the newest ${hidden}, which are there: no answer, and nothing is forgotten`, async () => {
+      await stored(5)
+      // One more is in the spool, and has perhaps not got there.
+      for (const txid of [5, 6]) {
+        await local.writePosition(position(txid))
+        const listed = new Inventory()
+        for (const file of (await remote.inventory()).files()) if (file.maxTxid <= 5 - hidden) listed.add(file)
+        await assert.rejects(reconcile(local, remote, listed, new AbortController().signal), /lacks .*, which is there/)
+        assert.equal(local.position?.txid, txid)
+      }
+    })
+  }
 
   it('storage that has lost files and got others: not ours to overwrite', async () => {
     await stored(3, { 'walrust-sha256': hash(99) })

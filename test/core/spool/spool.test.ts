@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hashFile, readFileBody, Spool } from '../../../core/spool/spool.js'
 import { useFolder } from '../../helpers/databases.js'
@@ -76,5 +76,21 @@ describe('the spool', () => {
     const pieces: string[] = []
     for await (const piece of readFileBody(file.path, 2, 5)) pieces.push(Buffer.from(piece).toString())
     assert.equal(pieces.join(''), '234')
+  })
+
+  it('sweeps what was set aside long ago, and nothing else', async () => {
+    const spool = await Spool.open(at())
+    await spool.sweep(Date.now())
+    const paths: string[] = []
+    for (const txid of [1, 2]) paths.push(await spool.setAside((await spool.write(txid, body('x'))).file))
+    await spool.write(3, body('stays'))
+    await spool.sweep(Date.now() - 60_000)
+    assert.deepEqual(paths.map(existsSync), [true, true])
+    const day = 24 * 3_600_000
+    const old = paths[0].replace(/\d+-/, `${Date.now() - 31 * day}-`)
+    renameSync(paths[0], old)
+    await spool.sweep(Date.now() - 30 * day)
+    assert.deepEqual([old, paths[1]].map(existsSync), [false, true])
+    assert.deepEqual((await Spool.open(at())).files.map(({ maxTxid }) => maxTxid), [3]) // prettier-ignore
   })
 })

@@ -293,4 +293,16 @@ describe('following a WAL', () => {
     other.close()
     follower = new Follower(file)
   })
+
+  it('opens nothing any more once it is closed, whoever was in the middle of something', async () => {
+    commit()
+    await follower.attach([])
+    await follower.collect()
+    await follower.syncWal()
+    commit()
+    await follower.close(new Error('stopped'))
+    assert.throws(() => follower.advance(), { code: 'E_ABORTED' })
+    await assert.rejects(follower.collect(), { code: 'E_ABORTED' })
+    await follower.syncWal()
+  })
 })

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fault, Faults } from './faults.js'
 import { listObjects } from './listing.js'
 import { Failure, Multipart } from './multipart.js'
@@ -24,6 +25,8 @@ export interface S3ServerOptions {
   /** Answers conditional writes as a service does that does not know them: it writes. */
   ignoreConditions?: boolean
   port?: number
+  /** Milliseconds that storing an object takes. */
+  delay?: number
 }
 
 /** What a request wants. */
@@ -35,6 +38,15 @@ interface Call {
   drawn: ReadonlySet<Fault>
 }
 
+/** A request that is kept waiting. */
+interface Hold {
+  matches: RegExp
+  /** Whether it is kept before it is done, or afterwards, before it is answered. */
+  where: 'request' | 'answer'
+  arrived: () => void
+  released: Promise<void>
+}
+
 /** A small S3: real HTTP, real signatures, checksums, conditions, paging, multipart, and faults on demand. */
 export class S3Server {
   readonly faults: Faults
@@ -42,9 +54,13 @@ export class S3Server {
   readonly multipart = new Multipart()
   /** Every request: method, operation, key. */
   readonly log: Array<{ operation: string; key: string; status: number; headers: IncomingMessage['headers'] }> = []
+  /** The most objects that were being stored at one time. */
+  mostStoring = 0
+  #storing = 0
   readonly credentials: Credentials
   readonly region: string
   readonly #options: S3ServerOptions
+  readonly #holds: Hold[] = []
   #server: Server | undefined
 
   constructor(options: S3ServerOptions = {}) {
@@ -98,6 +114,28 @@ export class S3Server {
     await once(server, 'close')
   }
 
+  /**
+   * Keeps the next request whose "METHOD /path?query" matches, as a network or a busy service does: when all of it has
+   * come and nothing is done yet, or when it is done and the answer is still to come.
+   */
+  hold(matches: RegExp, where: Hold['where'] = 'request'): { arrived: Promise<void>; release: () => void } {
+    let release: () => void = () => undefined
+    const released = new Promise<void>((resolve) => (release = resolve))
+    const arrived = new Promise<void>((resolve) => this.#holds.push({ matches, where, arrived: resolve, released }))
+    return { arrived, release }
+  }
+
+  async #held(request: IncomingMessage, where: Hold['where']): Promise<void> {
+    const at = this.#holds.findIndex(
+      (hold) => hold.where === where && hold.matches.test(`${request.method} ${request.url}`),
+    )
+    if (at < 0) return
+    const [hold] = this.#holds.splice(at, 1)
+    if (where === 'request') await allOf(request)
+    hold.arrived()
+    await hold.released
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on('error', () => undefined)
     response.on('error', () => undefined)
@@ -106,7 +144,9 @@ export class S3Server {
     this.log.push(note)
     let answer: Answer
     try {
+      await this.#held(request, 'request')
       answer = await this.#answer(request, drawn, note)
+      await this.#held(request, 'answer')
     } catch (error) {
       if (error instanceof Dropped) return
       if (error instanceof BadBody) answer = new Failure(400, error.code, error.message)
@@ -168,7 +208,13 @@ export class S3Server {
     const { bucket, key, query, request } = call
     switch (operation) {
       case 'PutObject':
-        return await this.#put(call)
+        this.mostStoring = Math.max(this.mostStoring, ++this.#storing)
+        try {
+          if (this.#options.delay !== undefined) await sleep(this.#options.delay)
+          return await this.#put(call)
+        } finally {
+          this.#storing--
+        }
       case 'GetObject':
       case 'HeadObject':
         return this.#get(call)
@@ -222,7 +268,7 @@ export class S3Server {
         const uploads = [...this.multipart.uploads].filter(([, upload]) => upload.key.startsWith(prefix))
         const items = uploads.map(
           ([id, upload]) =>
-            `<Upload>${element('Key', upload.key)}${element('UploadId', id)}${element('Initiated', new Date().toISOString())}</Upload>`,
+            `<Upload>${element('Key', upload.key)}${element('UploadId', id)}${element('Initiated', new Date(upload.began).toISOString())}</Upload>`,
         )
         return xml(
           document(
@@ -310,6 +356,12 @@ export class S3Server {
   #now(): number {
     return Date.now() + (this.#options.clockOffset ?? 0)
   }
+}
+
+/** Waits until a small body is here, all of it: its sender may be stopped any time after that. */
+async function allOf(request: IncomingMessage): Promise<void> {
+  const length = Number(request.headers['content-length'] ?? 0)
+  while (request.readableLength < length) await once(request, 'readable')
 }
 
 function operationOf({ method, headers }: IncomingMessage, key: string, query: URLSearchParams): string {

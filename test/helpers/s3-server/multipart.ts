@@ -13,6 +13,8 @@ interface Upload {
   key: string
   metadata: Record<string, string>
   parts: Map<number, Part>
+  /** Milliseconds since the epoch. */
+  began: number
 }
 
 /** The service refuses smaller parts, except the last. */
@@ -22,9 +24,9 @@ const SMALLEST_PART = 5 * 2 ** 20
 export class Multipart {
   readonly uploads = new Map<string, Upload>()
 
-  begin(key: string, metadata: Record<string, string>): string {
+  begin(key: string, metadata: Record<string, string>, began = Date.now()): string {
     const id = randomBytes(12).toString('hex')
-    this.uploads.set(id, { key, metadata, parts: new Map() })
+    this.uploads.set(id, { key, metadata, parts: new Map(), began })
     return id
   }
 

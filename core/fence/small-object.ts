@@ -1,0 +1,48 @@
+import { type ObjectStore, type PutOptions, StoreError } from '../object-store.js'
+import { collect } from '../storage/collect.js'
+import { bodyOf } from '../store-rules.js'
+
+/** More than a heartbeat, a claim or a list of files to be removed can have. */
+const LIMIT = 256 * 1024
+
+/** Stores a small JSON object. */
+export async function putJson(store: ObjectStore, key: string, value: object, options: PutOptions): Promise<void> {
+  const bytes = Buffer.from(`${JSON.stringify(value)}\n`)
+  await store.put(key, () => bodyOf(bytes), { ...options, size: bytes.length })
+}
+
+/** The text of a small object; `undefined` if there is none. */
+export async function getText(store: ObjectStore, key: string, signal: AbortSignal): Promise<string | undefined> {
+  const answer = await store.get(key, { signal })
+  return answer && Buffer.from(await collect(answer.body, LIMIT)).toString('utf8')
+}
+
+/** The fields of a JSON text; none if it is no JSON object. */
+export function fieldsOf(text: string | undefined): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text ?? '')
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}
+
+/**
+ * Ends work on small objects that takes too long, by a timer of this process, whether the store listens to that or not.
+ * Errors: those of the work, `StoreError`.
+ */
+export async function within<T>(milliseconds: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const end = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new StoreError('transient', `no answer for ${milliseconds} ms`))
+      end.abort()
+    }, milliseconds)
+  })
+  try {
+    return await Promise.race([work(end.signal), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
