@@ -74,5 +74,7 @@ describe('examples/http-app', function () {
     const third = await start()
     assert.equal(third.found, 'present')
     assert.ok((await texts(third.url)).includes('and on'))
+    third.child.kill('SIGTERM')
+    assert.deepEqual(await third.ended, [0, null])
   })
 })

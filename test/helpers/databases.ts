@@ -1,22 +1,26 @@
 import Database from 'better-sqlite3'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseChecksum, formatChecksum, lockPage, pageChecksum } from '../../core/ltx/index.js'
 
 /**
  * A folder for one test. Call inside `describe`. Removed when the next test begins: by then whatever ends the processes
- * of this one has run, wherever it stands.
+ * of this one has run, wherever it stands. What outlives it all the same is ended first: a killed program's engine goes
+ * on until it has shipped everything, and would write into a folder that is being removed.
  */
 export function useFolder(): { readonly path: string; file: (name: string) => string } {
   let path = ''
   const remove = () => {
-    // What a killed program leaves behind may take a moment to end.
-    if (path !== '') rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+    if (path === '') return
+    endProcessesOf(path)
+    rmSync(path, { recursive: true, force: true })
   }
   beforeEach(() => {
     remove()
     path = mkdtempSync(join(tmpdir(), 'walrust-test-'))
+    // Every process that the test starts inherits it, and so do the processes of that one.
+    process.env[FOLDER_VARIABLE] = path
   })
   after(remove)
   return {
@@ -24,6 +28,41 @@ export function useFolder(): { readonly path: string; file: (name: string) => st
       return path
     },
     file: (name) => join(path, name),
+  }
+}
+
+const FOLDER_VARIABLE = 'TEST_FOLDER'
+
+/** Kills every process that was started for this folder and returns when they are gone. Finds them on Linux only. */
+export function endProcessesOf(folder: string): void {
+  const deadline = Date.now() + 10_000
+  for (let pids = processesOf(folder); pids.length > 0; pids = processesOf(folder)) {
+    if (Date.now() > deadline) throw new Error(`processes ${pids.join(', ')} of ${folder} do not end`)
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+  }
+}
+
+function processesOf(folder: string): number[] {
+  if (!existsSync('/proc/self/environ')) return []
+  const marker = `${FOLDER_VARIABLE}=${folder}`
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && pid !== process.pid && environment(pid).includes(marker))
+}
+
+/** Variables a process was started with; none once it has ended. */
+function environment(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0')
+  } catch {
+    return []
   }
 }
 
