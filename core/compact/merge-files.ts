@@ -36,6 +36,20 @@ export interface MergeWork {
   /** Folder for what does not fit into memory. */
   folder: string
   signal: AbortSignal
+  /** Files that need not be fetched. Without it all are. */
+  local?: LocalFiles
+}
+
+/** A file as it lies in storage, with what is recorded of it. */
+export interface OpenedFile {
+  facts: FileFacts
+  body: ObjectBody
+}
+
+/** Stored files of which the same bytes lie on this machine. */
+export interface LocalFiles {
+  /** Opens one; `undefined` if it is not here, or is not what was stored any more. */
+  open(file: StoredFile): Promise<OpenedFile | undefined>
 }
 
 /** One input of a merge, and the facts that go on with the result. */
@@ -232,8 +246,8 @@ export class Inputs {
   }
 
   async *#stream(file: StoredFile): ObjectBody {
-    const { remote, signal } = this.#work
-    const { facts, body } = await remote.open(file, signal)
+    const { remote, signal, local } = this.#work
+    const { facts, body } = (await local?.open(file)) ?? (await remote.open(file, signal))
     if (facts.gapStart !== undefined) this.facts.push(facts)
     yield* await remote.unwrap(body, facts.codecs)
   }

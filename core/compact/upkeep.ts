@@ -7,7 +7,7 @@ import type { Remote } from '../remote.js'
 import type { CompactionSettings, RetentionSettings } from '../settings.js'
 import { checkMerged } from './check-merged.js'
 import { coverOf, levelsDue, passedFencePosts, sourcesOf } from './levels.js'
-import { mergeFiles } from './merge-files.js'
+import { type LocalFiles, mergeFiles } from './merge-files.js'
 import { withoutPromised } from './promised.js'
 import { protect } from './protect.js'
 
@@ -25,6 +25,8 @@ export interface UpkeepParts {
   now?: () => number
   /** Whoever else writes there is told of removals by this. Without it nobody is: for a process that has no claim. */
   removals?: RemovalLog
+  /** Files that merging does not have to fetch. */
+  local?: LocalFiles
   /** Keys of merged files that must not be made: somebody who slept may still delete what is there. */
   avoided?: ReadonlySet<string>
 }
@@ -186,7 +188,7 @@ export class Upkeep {
   }
 
   async #merge({ level, sources }: Merge, signal: AbortSignal): Promise<StoredFile[]> {
-    const { remote, hooks, database, folder, log } = this.#parts
+    const { remote, hooks, database, folder, log, local } = this.#parts
     const files = sources.map((id) => this.inventory.find(id))
     // What an earlier merge of this pass did not give in one piece: the next pass sees what there is.
     if (!isComplete(files)) return []
@@ -194,7 +196,7 @@ export class Upkeep {
     if (files[0].level > LEVEL_SHIPPED && (await this.#dropUnfinished(files, signal))) return []
     // What a process makes that has slept through a takeover may be of what its successor has let go.
     await this.#parts.removals?.confirm(signal)
-    const made = await mergeFiles({ remote, hooks, database, folder, signal }, level, files)
+    const made = await mergeFiles({ remote, hooks, database, folder, signal, local }, level, files)
     for (const file of made) {
       this.inventory.add(file)
       this.#sound.add(file.key)

@@ -15,6 +15,7 @@ import { FlushWaiters } from './flush-waiters.js'
 import { LocalUpkeep } from './local-upkeep.js'
 import { Ownership } from './ownership.js'
 import type { ShipperParts } from './parts.js'
+import { SentFiles } from './sent-files.js'
 import { asWalrustError, eventOf, Setbacks } from './setbacks.js'
 import { WakeUp } from './signal.js'
 import { SnapshotSchedule } from './snapshot-schedule.js'
@@ -39,6 +40,7 @@ export class Shipper {
   readonly #abort = new AbortController()
   readonly #continuity = new Continuity()
   readonly #delivery = new Delivery()
+  readonly #sent = new SentFiles()
   readonly #setbacks: Setbacks
   readonly #ownership: Ownership
   readonly #catchUp: CatchUp
@@ -292,6 +294,7 @@ export class Shipper {
     await this.#upkeeper?.settled()
     const inventory = await this.#ownership.survey()
     this.#delivery.inventory = inventory
+    this.#sent.clear()
     this.#snapshots.begin(inventory.level(LEVEL_SNAPSHOT).at(-1))
     this.#upkeeper = this.#makeUpkeeper()
     await this.#againIfOutdated(() => this.#catchUp.prepare())
@@ -319,6 +322,7 @@ export class Shipper {
         ...{ folder: join(local.folder, 'merging'), log: this.#log, signal: this.#abort.signal },
         removals: claim,
         avoided: claim.avoided,
+        local: this.#sent,
         wake: () => this.wake(),
       },
       this.#delivery.inventory,
@@ -347,6 +351,7 @@ export class Shipper {
       return
     }
     this.#delivery.inventory.add(stored)
+    this.#sent.add(stored, spooled, facts)
     this.#delivery.confirm(position.txid)
     this.#log.info('shipped', {
       txid: position.txid,

@@ -18,9 +18,10 @@ describe('system: S3 over HTTP', () => {
   })
   afterEach(() => server.stop())
 
-  const watch = (...args: string[]) =>
+  const watch = (...args: string[]) => watchWith({}, ...args)
+  const watchWith = (env: Record<string, string>, ...args: string[]) =>
     new WalrustProcess(['watch', folder.file('app.db'), '-b', URL, '--sync-interval', '20ms', ...args], {
-      env: { ...server.environment, WALRUST_LEASE_TTL: '3s' },
+      env: { ...server.environment, WALRUST_LEASE_TTL: '3s', ...env },
     })
   const run = (args: string[], env: Record<string, string> = {}) =>
     walrust(args, { env: { ...server.environment, ...env } })
@@ -57,6 +58,20 @@ describe('system: S3 over HTTP', () => {
     const report = await faultProgramme({ folder: folder.path, syncs: 60, seed: 7, points: 2 })
     const struck = PASSING_FAULTS.filter((fault) => report.faults[fault])
     assert.ok(struck.length > 5, JSON.stringify(report))
+  })
+
+  it('merges what it has sent itself without fetching it again', async () => {
+    createDatabase(folder.file('app.db'))
+    const shipping = watchWith({ WALRUST_COMPACTION_LEVELS: '["1s"]' }, '--log-level', 'debug')
+    await shipping.line('shipped')
+    for (let i = 0; i < 20; i++) {
+      sql(folder.file('app.db'), 'INSERT INTO rows(body) VALUES (1)')
+      await sleep(50)
+    }
+    await shipping.line('merged')
+    const read = server.log.filter(({ operation, key }) => operation === 'GetObject' && key.includes('/0000/'))
+    assert.deepEqual(read, [])
+    assert.equal(await shipping.kill('SIGTERM'), 0)
   })
 
   it('takes a lost answer for what it is: the file lies there', async () => {
