@@ -73,7 +73,17 @@ export class S3Server {
 }
 
 function launch(folder: string, port: number): ChildProcess {
-  const args = ['--access', KEYS.access, '--secret', KEYS.secret, '--port', `127.0.0.1:${port}`, '--quiet']
+  // As services do: by default this one ends each connection after one request.
+  const args = [
+    '--access',
+    KEYS.access,
+    '--secret',
+    KEYS.secret,
+    '--port',
+    `127.0.0.1:${port}`,
+    '--quiet',
+    '--keep-alive',
+  ]
   return spawn(program(), [...args, 'posix', folder], { stdio: 'ignore' })
 }
 

@@ -134,12 +134,12 @@ export class LocalState {
 
   /** Moves files out of the way that were spooled after `txid`: nothing goes on with them. */
   async setAsideBeyond(txid: number): Promise<void> {
-    for (const file of [...this.spool.files]) if (file.maxTxid > txid) await this.spool.setAside(file)
+    for (const file of this.spool.after(txid)) await this.spool.setAside(file)
   }
 
   /** Forgets everything: storage turned out to hold something else. Spooled files are moved out of the way. */
   async forget(): Promise<void> {
-    for (const file of [...this.spool.files]) await this.spool.setAside(file)
+    for (const file of this.spool.files) await this.spool.setAside(file)
     this.position = undefined
     this.table = undefined
     this.tableTxid = 0

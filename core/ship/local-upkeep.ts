@@ -9,6 +9,9 @@ import type { ShipperSettings } from './parts.js'
 const SAVE_MS = 60_000
 const SAVE_FILES = 256
 
+/** So many shipped files stay at most, however small they are: a start looks at each of them. */
+const MOST_CACHED = 100_000
+
 /**
  * So long files stay on this machine that were set aside, because what lies in storage is another chain: time for people
  * to find out what happened. Looked through so often, and only while everything committed is in storage.
@@ -45,7 +48,11 @@ export class LocalUpkeep {
       this.#saved = performance.now()
     }
     const oldest = Date.now() - settings.cacheRetention
-    await this.#shrinkCache((bytes, file) => bytes > settings.cacheMaxSize || file.written < oldest)
+    const { spool } = local
+    const { cacheMaxSize } = settings
+    await this.#shrinkCache(
+      ({ written }) => spool.bytes > cacheMaxSize || spool.count > MOST_CACHED || written < oldest,
+    )
   }
 
   /** Nothing is pending: does what is due, and tells in how many milliseconds there is something again. */
@@ -101,21 +108,19 @@ export class LocalUpkeep {
         await local.saveTable()
         return
       } catch (error) {
-        const oldest = local.spool.files.find(({ maxTxid }) => maxTxid <= delivery.confirmed)
-        if (!isError(error, 'E_DISK_FULL') || !oldest) throw error
+        const { oldest } = local.spool
+        if (!isError(error, 'E_DISK_FULL') || !oldest || oldest.maxTxid > delivery.confirmed) throw error
         await local.spool.remove(oldest)
       }
     }
   }
 
   /** Removes files, the oldest first, for as long as `go` says so, and none that is needed. */
-  async #shrinkCache(go: (bytes: number, file: SpooledFile) => boolean): Promise<void> {
+  async #shrinkCache(go: (file: SpooledFile) => boolean): Promise<void> {
     const { local, delivery } = this.#parts
     const { spool, tableTxid } = local
-    let { bytes } = spool
-    for (const file of [...spool.files]) {
-      if (file.maxTxid > Math.min(delivery.confirmed, tableTxid) || !go(bytes, file)) return
-      bytes -= file.size
+    const needless = Math.min(delivery.confirmed, tableTxid)
+    for (let file = spool.oldest; file && file.maxTxid <= needless && go(file); file = spool.oldest) {
       await spool.remove(file)
     }
   }

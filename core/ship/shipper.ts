@@ -124,9 +124,8 @@ export class Shipper {
 
   /** Bytes in the spool that storage has not confirmed. */
   get waitingBytes(): number {
-    const { files } = this.#parts.local.spool
     let bytes = 0
-    for (let i = files.length - 1; i >= 0 && files[i].maxTxid > this.confirmed; i--) bytes += files[i].size
+    for (const { size } of this.#parts.local.spool.after(this.confirmed)) bytes += size
     return bytes
   }
 

@@ -230,7 +230,7 @@ export const KEYS: readonly ConfigKey[] = [
   {
     path: 'spool.cacheMaxSize',
     type: 'size',
-    description: 'How much of the shipped files stays on this machine.',
+    description: 'How much of the shipped files stays on this machine, and never more than 100,000 of them.',
     default: '1GiB',
     flag: '--cache-max-size <size>',
     perDatabase: true,

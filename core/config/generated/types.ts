@@ -153,7 +153,7 @@ export interface DatabaseEntry {
      */
     cacheRetention?: Duration | null
     /**
-     * How much of the shipped files stays on this machine.
+     * How much of the shipped files stays on this machine, and never more than 100,000 of them.
      */
     cacheMaxSize?: Size | null
   } | null
@@ -465,7 +465,7 @@ export interface WalrustConfig {
      */
     cacheRetention?: Duration | null
     /**
-     * How much of the shipped files stays on this machine.
+     * How much of the shipped files stays on this machine, and never more than 100,000 of them.
      */
     cacheMaxSize?: Size | null
   } | null
