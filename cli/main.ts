@@ -5,6 +5,7 @@ import { ERRORS, EXIT, messageOf, WalrustError } from '../core/errors.js'
 import { redact } from '../core/redact.js'
 import { VERSION } from '../core/version.js'
 import { addFlags } from './flags.js'
+import { keepHeapSmall } from './small-heap.js'
 import type { ErrorOutput } from './generated/outputs.js'
 
 // New objects get a megabyte and are collected when it is full, instead of getting ever more room while there is work:
@@ -39,12 +40,7 @@ const program = new Command('walrust')
 addFlags(program, 'log')
 
 const called = process.argv.slice(2).filter((argument) => Object.hasOwn(COMMANDS, argument))
-// What `watch` does often is done in WebAssembly and in the kernel. Optimised code for the rest, and what V8 keeps to
-// make it, were six megabytes at 6,700 commits a second and saved no processor time.
-if (called.includes('watch')) {
-  setFlagsFromString('--no-opt')
-  for (const flag of ['--optimize-for-size', '--memory-reducer-for-small-heaps']) setFlagsFromString(flag)
-}
+if (called.includes('watch')) keepHeapSmall()
 // Completion knows all of them.
 const wanted = called.length > 0 && !called.includes('completion') ? new Set(called) : Object.keys(COMMANDS)
 for (const add of new Set(await Promise.all([...wanted].map((name) => COMMANDS[name]())))) add(program)

@@ -15,7 +15,7 @@ import { readMerged } from './check-merged.js'
 import { mergedBody } from './merged-body.js'
 import { Scratch } from './scratch.js'
 
-/** Files up to this are read whole before they are merged, so that not each of them keeps a connection open. */
+/** Files up to this are read whole before they are merged, so that not each of them is kept open. */
 const SMALL = 256 * 1024
 /**
  * Files up to this are copied to disk one after the other before they are merged: eight answers of a service that are
@@ -24,8 +24,12 @@ const SMALL = 256 * 1024
 const COPIED = 16 * 1024 * 1024
 /** So much of small files is in memory at once. */
 const SMALL_TOTAL = 2 * 1024 * 1024
-/** So many files are merged in one go, each with a buffer of its own; more are merged in groups first. */
-const MOST = 8
+/**
+ * So many files on this machine are merged in one go, each with a buffer of its own; more are merged in groups first. One
+ * that is read from storage page by page counts as several: what holds up the network takes more.
+ */
+const MOST = 32
+const REMOTE = 4
 /** Requests for small files at a time. */
 const PARALLEL = 4
 
@@ -40,20 +44,23 @@ export interface MergeWork {
   local?: LocalFiles
 }
 
-/** A file as it lies in storage, with what is recorded of it. */
-export interface OpenedFile {
+/** A file of which the same bytes lie on this machine as in storage, with what is recorded of it. */
+export interface LocalFile {
   facts: FileFacts
-  body: ObjectBody
+  /** Its bytes, as they lie in storage, as often as needed until it is closed. */
+  body: () => ObjectBody
+  close: () => Promise<void>
 }
 
-/** Stored files of which the same bytes lie on this machine. */
 export interface LocalFiles {
   /** Opens one; `undefined` if it is not here, or is not what was stored any more. */
-  open(file: StoredFile): Promise<OpenedFile | undefined>
+  open(file: StoredFile): Promise<LocalFile | undefined>
 }
 
 /** One input of a merge, and the facts that go on with the result. */
 interface Part {
+  /** Of {@link MOST}. */
+  weight: number
   open: () => LtxSource
   close: () => Promise<void>
 }
@@ -201,8 +208,11 @@ export class Inputs {
   }
 
   async #addLarge(file: StoredFile): Promise<void> {
-    if (file.size > COPIED) await this.#add({ open: () => this.#stream(file), close: () => Promise.resolve() })
-    else await this.#add(await this.#toScratch(this.#stream(file)))
+    const local = await this.#openLocal(file)
+    if (local && local.facts.codecs.length === 0) await this.#add({ weight: 1, open: local.body, close: local.close })
+    else if (!local && file.size > COPIED) {
+      await this.#add({ weight: REMOTE, open: () => this.#stream(file), close: () => Promise.resolve() })
+    } else await this.#add(await this.#toScratch(this.#stream(file, local)))
   }
 
   async #addSmall(bytes: Buffer): Promise<void> {
@@ -218,16 +228,19 @@ export class Inputs {
     this.#smallBytes = 0
     const only = small.at(0)
     if (!only) return
-    if (small.length === 1) await this.#add({ open: () => [only], close: () => Promise.resolve() })
+    if (small.length === 1) await this.#add({ weight: 1, open: () => [only], close: () => Promise.resolve() })
     else await this.#add(await this.#fold(small.map((bytes) => [bytes])))
   }
 
   /** Takes an input; one too many, and those before it become one. */
   async #add(part: Part): Promise<void> {
+    const weight = this.#parts.reduce((sum, one) => sum + one.weight, part.weight)
     this.#parts.push(part)
-    if (this.#parts.length <= MOST) return
-    const folded = await this.#fold(this.#parts.slice(0, MOST).map((one) => one.open()))
-    for (const one of this.#parts.splice(0, MOST, folded)) await one.close()
+    if (weight <= MOST) return
+    const before = this.#parts.slice(0, -1)
+    const folded = await this.#fold(before.map((one) => one.open()))
+    this.#parts.splice(0, before.length, folded)
+    for (const one of before) await one.close()
   }
 
   async #fold(sources: LtxSource[]): Promise<Part> {
@@ -236,20 +249,35 @@ export class Inputs {
 
   async #toScratch(body: ObjectBody): Promise<Part> {
     const scratch = await Scratch.take(body, this.#work.folder)
-    return { open: () => scratch.body(), close: () => scratch.remove() }
+    return { weight: 1, open: () => scratch.body(), close: () => scratch.remove() }
   }
 
   async #fetch(file: StoredFile): Promise<Buffer> {
     const parts: Buffer[] = []
-    for await (const piece of this.#stream(file)) parts.push(Buffer.from(piece))
+    for await (const piece of this.#stream(file, await this.#openLocal(file))) parts.push(Buffer.from(piece))
     return Buffer.concat(parts)
   }
 
-  async *#stream(file: StoredFile): ObjectBody {
-    const { remote, signal, local } = this.#work
-    const { facts, body } = (await local?.open(file)) ?? (await remote.open(file, signal))
-    if (facts.gapStart !== undefined) this.facts.push(facts)
-    yield* await remote.unwrap(body, facts.codecs)
+  async #openLocal(file: StoredFile): Promise<LocalFile | undefined> {
+    const local = await this.#work.local?.open(file)
+    if (local?.facts.gapStart !== undefined) this.facts.push(local.facts)
+    return local
+  }
+
+  /** The LTX file, from this machine if it is there. Closes what it has been given. */
+  async *#stream(file: StoredFile, local?: LocalFile): ObjectBody {
+    const { remote, signal } = this.#work
+    try {
+      if (local) {
+        yield* await remote.unwrap(local.body(), local.facts.codecs)
+        return
+      }
+      const { facts, body } = await remote.open(file, signal)
+      if (facts.gapStart !== undefined) this.facts.push(facts)
+      yield* await remote.unwrap(body, facts.codecs)
+    } finally {
+      await local?.close()
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { type LtxSource, mergeLtx, type MergeOptions } from '../ltx/merge.js'
 import type { ObjectBody } from '../object-store.js'
 
 /** Bytes that are handed on in one piece; it may run over by what one piece of an input gives. */
-const PIECE = 256 * 1024
+const PIECE = 64 * 1024
 
 /**
  * Files merged into one, as a body: the merge goes on only as fast as its bytes are taken.

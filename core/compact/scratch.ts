@@ -3,10 +3,10 @@ import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskError, TEMPORARY } from '../fs/durable.js'
 import type { ObjectBody } from '../object-store.js'
-import { readFileBody } from '../spool/spool.js'
+import { readFilePieces } from '../fs/read-pieces.js'
 
-/** So many bytes stay in memory, and up to sixteen of these are there at once; more go to a file. */
-const IN_MEMORY = 256 * 1024
+/** So many bytes stay in memory, and dozens of these are there at once; more go to a file. */
+const IN_MEMORY = 64 * 1024
 
 /** A file in the making, written once and read as often as needed: in memory while it is small, else on disk. */
 export class Scratch {
@@ -41,7 +41,7 @@ export class Scratch {
 
   async *body(): ObjectBody {
     if (this.#path === undefined) yield* this.#parts
-    else yield* readFileBody(this.#path)
+    else yield* readFilePieces(this.#path)
   }
 
   async remove(): Promise<void> {

@@ -1,7 +1,11 @@
-import type { LocalFiles, OpenedFile } from '../compact/merge-files.js'
+import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import type { LocalFile, LocalFiles } from '../compact/merge-files.js'
 import type { FileFacts } from '../facts.js'
+import { readPieces } from '../fs/read-pieces.js'
 import type { StoredFile } from '../inventory.js'
-import { hashFile, readFileBody, type SpooledFile } from '../spool/spool.js'
+import type { ObjectBody } from '../object-store.js'
+import type { SpooledFile } from '../spool/spool.js'
 
 /** So many are known at most: what is shipped in half a minute at a hundred files a second. */
 const MOST = 4096
@@ -32,13 +36,23 @@ export class SentFiles implements LocalFiles {
   }
 
   /** Gives each file once: if something goes wrong with it, the next attempt reads what lies in storage. */
-  async open(file: StoredFile): Promise<OpenedFile | undefined> {
+  async open(file: StoredFile): Promise<LocalFile | undefined> {
     const sent = this.#sent.get(file.key)
     this.#sent.delete(file.key)
     if (sent?.spooled.size !== file.size) return undefined
     const { facts, spooled } = sent
-    // It may have left the cache.
-    const hash = await hashFile(spooled.path).catch(() => undefined)
-    return hash !== undefined && hash === facts.sha256 ? { facts, body: readFileBody(spooled.path) } : undefined
+    // It may have left the cache, and once it is open it may.
+    const handle = await open(spooled.path, 'r').catch(() => undefined)
+    if (!handle) return undefined
+    const hash = await hashOf(readPieces(handle)).catch(() => undefined)
+    if (hash === facts.sha256) return { facts, body: () => readPieces(handle), close: () => handle.close() }
+    await handle.close()
+    return undefined
   }
+}
+
+async function hashOf(body: ObjectBody): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const piece of body) hash.update(piece)
+  return hash.digest('hex')
 }

@@ -79,7 +79,9 @@ describe('files that were sent by this process', () => {
 
   it('are fetched when it is not known any more whose they are, and by a second attempt', async () => {
     const [first] = await sources()
-    assert.ok(await sent.open(first))
+    const local = await sent.open(first)
+    assert.ok(local)
+    await local.close()
     assert.equal(await sent.open(first), undefined)
     sent.clear()
     assert.deepEqual(await merge(), [2, 3, 4, 5, 6])
