@@ -4,6 +4,8 @@ import { runInNewContext } from 'node:vm'
 /** How often it is looked whether there is enough garbage to be collected, milliseconds, and how much that is, bytes. */
 const LOOK_EVERY = 2000
 const ENOUGH = 2.5e6
+/** Bytes. To collect a heap takes eight milliseconds for ten megabytes of it: a larger one is left to V8, which does most beside. */
+const SMALL = 20e6
 
 /**
  * For a process that runs for months: what it does often is done in WebAssembly and in the kernel. Each of these was
@@ -15,7 +17,7 @@ export function keepHeapSmall(): void {
   collectOften()
 }
 
-/** V8 lets ten megabytes grow to seventeen before it looks for what nobody needs any more. It is asked to earlier. */
+/** V8 lets ten megabytes grow to sixteen before it looks for what nobody needs any more. It is asked to earlier. */
 function collectOften(): void {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
@@ -23,7 +25,7 @@ function collectOften(): void {
   const look = () => {
     const used = getHeapStatistics().used_heap_size
     least = Math.min(least, used)
-    if (used - least < ENOUGH) return
+    if (used - least < ENOUGH || least > SMALL) return
     collect()
     least = getHeapStatistics().used_heap_size
   }

@@ -30,6 +30,8 @@ export class Upkeeper {
   #retentionDue = Infinity
   #notBefore = 0
   #pause = 0
+  /** When there is something to do for the levels, as it was last asked; until then, or a run, that does not change. */
+  #levelsDue = 0
 
   constructor(parts: UpkeeperParts, inventory: Inventory) {
     this.#parts = parts
@@ -41,8 +43,11 @@ export class Upkeeper {
   /** Milliseconds until {@link tend} has something to do; `Infinity` while it is at work or there is nothing. */
   get wait(): number {
     if (this.#running) return Infinity
-    const due = Math.min(this.#upkeep.due, this.#retentionDue)
-    return Math.max(0, Math.max(due, this.#notBefore) - Date.now())
+    const now = Date.now()
+    // What is shipped meanwhile is due no sooner than what is waited for; and it is asked after each file.
+    if (this.#levelsDue <= now || this.#levelsDue === Infinity) this.#levelsDue = this.#upkeep.due
+    const due = Math.min(this.#levelsDue, this.#retentionDue)
+    return Math.max(0, Math.max(due, this.#notBefore) - now)
   }
 
   /** A snapshot is in storage: older ones may go. */
@@ -80,6 +85,7 @@ export class Upkeeper {
       return await work
     } finally {
       this.#running = undefined
+      this.#levelsDue = 0
       this.#parts.wake()
     }
   }

@@ -70,6 +70,8 @@ export class FileStore implements ObjectStore {
 
   /** Inode of the folder, once it was written to. Not its device: that can be another one after a remount. */
   #inode: number | undefined
+  /** Folders of which it is known that they, and all above them, survive a power failure. */
+  readonly #durable = new Set<string>()
 
   constructor(readonly folder: string) {
     this.url = pathToFileURL(folder).href
@@ -87,15 +89,18 @@ export class FileStore implements ObjectStore {
   async put(key: string, body: () => ObjectBody, options: PutOptions = {}): Promise<ObjectInfo> {
     refuseUndeclared(this.capabilities, options)
     const path = this.#path(key)
-    const temporary = join(dirname(path), `${TEMPORARY}${randomBytes(6).toString('hex')}`)
+    const folder = dirname(path)
+    const temporary = join(folder, `${TEMPORARY}${randomBytes(6).toString('hex')}`)
     try {
       await this.#checkPlace()
       await this.#checkInside(path)
       if (options.ifAbsent && (await exists(path))) throw taken(key, this.url)
-      await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE })
+      const made = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+      if (made !== undefined) this.#durable.delete(folder)
       await this.#write(temporary, body, options)
       await publish(temporary, path, options.ifAbsent ?? false, () => taken(key, this.url))
-      await syncFolders(dirname(path), this.folder)
+      await syncFolders(folder, this.#durable.has(folder) ? folder : this.folder)
+      this.#durable.add(folder)
     } catch (error) {
       await unlink(temporary).catch(() => undefined)
       options.signal?.throwIfAborted()
