@@ -115,8 +115,8 @@ function unique<Place extends DatabasePlace>(
   const files = new Map<string, string>()
   for (const database of all) {
     const key = known.get(database.path) ?? identity(database.path)
-    // One that was named may not be there yet.
-    if (database.found) files.set(database.path, key)
+    // One that was named may not be there yet: then it has no other key than its path.
+    if (database.found || key !== database.path) files.set(database.path, key)
     const other = byFile.get(key)
     if (!other || (other.found && !database.found)) byFile.set(key, database)
   }

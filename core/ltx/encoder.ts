@@ -36,6 +36,9 @@ export class LtxEncoder {
   #lockPage = 0
   #size = 0
   #summing = false
+  /** The page checksum of the page that was added last, its high and its low word. */
+  high = 0
+  low = 0
   readonly #sum = new DatabaseChecksum()
   readonly #index = new IndexBuilder()
   readonly #crc = new Crc64()
@@ -71,12 +74,10 @@ export class LtxEncoder {
     frameView.setUint16(4, PAGE_FLAG_SIZE)
     frameView.setUint32(PAGE_HEADER_SIZE, size)
     this.#crc.update(frameHead)
-    if (this.#summing) {
-      this.#crc.updatePage(page, held)
-      this.#sum.toggle(checksumWords[0], checksumWords[1])
-    } else {
-      this.#crc.update(held)
-    }
+    this.#crc.updatePage(page, held)
+    this.high = checksumWords[0]
+    this.low = checksumWords[1]
+    if (this.#summing) this.#sum.toggle(this.high, this.low)
     this.#emit(frameArea.subarray(0, FRAME_HEAD + size))
     this.#index.add(page, FRAME_HEAD + size)
     this.#lastPage = page

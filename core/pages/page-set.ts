@@ -1,4 +1,3 @@
-import { checksumWords, pageChecksum } from '../kernel/kernel.js'
 import { WalrustError } from '../errors.js'
 
 /**
@@ -194,12 +193,13 @@ function advance({ cursor, limit }: LayerCursor): boolean {
 }
 
 /**
- * Throws `E_CHECKSUM` unless the bytes are those that the cursor announced. Every page that is about to be stored
- * passes through here: what lies in the WAL or in the spool can have been overwritten since it was looked at.
+ * Throws `E_CHECKSUM` unless the page that was read has the checksum that the cursor announced. Every page that is stored
+ * is held against this: what lies in the WAL or in the spool can have been overwritten since it was looked at.
+ *
+ * @param read words of the checksum of what was read
  */
-export function checkPage(cursor: PageCursor, bytes: Uint8Array): void {
-  pageChecksum(cursor.page, bytes)
-  if (checksumWords[0] !== cursor.high >>> 0 || checksumWords[1] !== cursor.low >>> 0) {
+export function checkPage(cursor: PageCursor, read: { readonly high: number; readonly low: number }): void {
+  if (read.high !== cursor.high >>> 0 || read.low !== cursor.low >>> 0) {
     throw new WalrustError('E_CHECKSUM', `page ${cursor.page} changed between being found and being read`)
   }
 }

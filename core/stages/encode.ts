@@ -40,7 +40,7 @@ class Pieces {
 }
 
 /**
- * Pages as the bytes of an LTX file. Each page is held against the checksum it was announced with before it is stored.
+ * Pages as the bytes of an LTX file. Each page is held against the checksum it was announced with before it is handed on.
  * A piece is valid until the next one is asked for.
  */
 export async function* encodeLtx(header: LtxHeader, pages: PageSet): ObjectBody {
@@ -53,8 +53,9 @@ export async function* encodeLtx(header: LtxHeader, pages: PageSet): ObjectBody 
     while (cursor.next()) {
       const wait = cursor.read(bytes)
       if (wait) await wait
-      checkPage(cursor, bytes)
       encoder.page(cursor.page, bytes)
+      // Before any of it is handed on.
+      checkPage(cursor, encoder)
       if (pieces.full) yield pieces.take()
     }
     const steps = encoder.ending()

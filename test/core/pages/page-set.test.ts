@@ -64,11 +64,14 @@ describe('sets of pages', () => {
 
   it('refuse a page whose bytes are not those that were announced', () => {
     const bytes = new Uint8Array(512).fill(7)
-    pageChecksum(3, bytes)
-    const cursor = { page: 3, high: checksumWords[0], low: checksumWords[1], next: () => true, read: () => undefined, close: () => undefined } // prettier-ignore
-    checkPage(cursor, bytes)
+    const read = () => {
+      pageChecksum(3, bytes)
+      return { high: checksumWords[0], low: checksumWords[1] }
+    }
+    const cursor = { page: 3, ...read(), next: () => true, read: () => undefined, close: () => undefined }
+    checkPage(cursor, read())
     bytes[100] ^= 1
-    assert.throws(() => checkPage(cursor, bytes), { code: 'E_CHECKSUM' })
+    assert.throws(() => checkPage(cursor, read()), { code: 'E_CHECKSUM' })
   })
 })
 

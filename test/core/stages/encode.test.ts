@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { pageChecksum } from '../../../core/ltx/index.js'
+import { LtxDecoder, pageChecksum } from '../../../core/ltx/index.js'
 import { BasePageSet, type PageCursor } from '../../../core/pages/page-set.js'
 import { encodeLtx } from '../../../core/stages/encode.js'
 import { mergedBody } from '../../../core/compact/merged-body.js'
@@ -56,6 +56,30 @@ describe('a body that is being made', () => {
     const merged = await pieces(mergedBody([made, [empty]], {}, () => undefined))
     assert.equal(decode(concat(...merged)).pages.size, PAGES)
     assert.ok(Math.max(...merged.map(({ length }) => length)) < 2 * MOST)
+  })
+
+  it('ends at a page that is not the one that was announced, and hands nothing of it on', async () => {
+    const pages = new EveryOther()
+    const cursor = pages.cursor.bind(pages)
+    const changed = 999
+    pages.cursor = () => {
+      const inner = cursor()
+      const read = (into: Uint8Array) => {
+        into.set(page)
+        if (inner.page === changed) into[5] ^= 1
+      }
+      return Object.defineProperties(Object.create(inner) as PageCursor, { read: { value: read } })
+    }
+    const made: Uint8Array[] = []
+    const encoding = (async () => {
+      for await (const piece of encodeLtx(fields, pages)) made.push(Uint8Array.from(piece))
+    })()
+    await assert.rejects(encoding, { code: 'E_CHECKSUM', message: /^page 999 changed/ })
+    const decoder = new LtxDecoder()
+    for (const piece of made) decoder.push(piece)
+    for (let step = decoder.next(); step !== 'more'; step = decoder.next()) {
+      if (step === 'page') assert.ok(decoder.page < changed)
+    }
   })
 
   it('is the same when another is made at the same time, piece by piece', async () => {
