@@ -1,4 +1,5 @@
 import { type FileId, LEVEL_SHIPPED, LEVEL_SNAPSHOT } from './object-keys.js'
+import { firstIndex } from './search.js'
 
 /** One file of a database in storage, as a listing shows it. */
 export interface StoredFile extends FileId {
@@ -102,12 +103,10 @@ function order(a: FileId, b: FileId): number {
 }
 
 function insertionPoint(level: readonly StoredFile[], file: FileId): number {
-  let low = 0
-  let high = level.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (order(level[middle], file) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
+  return firstIndex(level.length, (index) => order(level[index], file) < 0)
+}
+
+/** Index of the first file of a level that ends at or behind a transaction. */
+export function firstEndingAt(level: readonly StoredFile[], txid: number): number {
+  return firstIndex(level.length, (index) => level[index].maxTxid < txid)
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isError, WalrustError } from './errors.js'
 import { type FileFacts, type GapFacts, fromMetadata, headerFacts, toMetadata } from './facts.js'
+import { hashBody } from './hashing.js'
 import type { DatabaseInfo, Hooks } from './hooks.js'
 import type { Inventory, StoredFile } from './inventory.js'
 import { listInventory } from './list-inventory.js'
@@ -118,9 +119,7 @@ export class Remote {
 
   /** SHA-256 of the object's bytes as they lie there, hex. */
   async hash(file: StoredFile, signal?: AbortSignal): Promise<string> {
-    const hash = createHash('sha256')
-    for await (const piece of this.raw(file, undefined, signal)) hash.update(piece)
-    return hash.digest('hex')
+    return await hashBody(this.raw(file, undefined, signal))
   }
 
   /** The header of a file without transforms, with the checksum that a tracked file has in its trailer. */
@@ -312,9 +311,7 @@ export class Remote {
       // It may have been taken away meanwhile, or is not to be seen yet: neither says whose it is.
       if (!answer) throw new StoreError('transient', `${key} was refused as being there, and is not`)
       if (put.size !== undefined && answer.info.size !== put.size) return undefined
-      const hash = createHash('sha256')
-      for await (const piece of answer.body) hash.update(piece)
-      if (hash.digest('hex') === sha256) return answer.info
+      if ((await hashBody(answer.body)) === sha256) return answer.info
     }
     return undefined
   }

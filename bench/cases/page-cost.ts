@@ -11,14 +11,7 @@ import { markOf, prepare } from '../harness/writer.js'
 const SYNCS = 500
 
 /** Merging is due by the clock, and how long the writer takes for its commits is not what is measured. */
-function withoutMerging<T>(start: () => T): T {
-  process.env.WALRUST_COMPACTION_LEVELS = '["24h"]'
-  try {
-    return start()
-  } finally {
-    delete process.env.WALRUST_COMPACTION_LEVELS
-  }
-}
+const WITHOUT_MERGING = { WALRUST_COMPACTION_LEVELS: '["24h"]' }
 
 export default {
   title: 'the price of a sync by the size of the database',
@@ -35,7 +28,7 @@ export default {
         prepare(path, size)
         // What was just written is still on its way to the disk, and each fsync would wait for it.
         execFileSync('sync')
-        const shipping = withoutMerging(() => walrust.start([path], place, { interval: 10 }))
+        const shipping = walrust.start([path], place, { interval: 10, env: WITHOUT_MERGING })
         await firstFile(place.path, shipping, 1, 300_000)
         await sleep(3000)
         const db = new Database(path)

@@ -18,6 +18,8 @@ export interface ShipOptions {
   interval?: number
   /** More settings of the tool's own. */
   args?: readonly string[]
+  /** And by environment variables. */
+  env?: Readonly<Record<string, string>>
 }
 
 /** A tool that ships databases: walrust, or a peer. */
@@ -40,12 +42,12 @@ const TOOLS = fileURLToPath(new URL('../../../.tmp/tools/bin', import.meta.url))
 
 export const walrust: Shipper = {
   name: 'walrust',
-  start(databases, place, { interval, args = [] } = {}) {
+  start(databases, place, { interval, args = [], env } = {}) {
     const sync = interval === undefined ? [] : ['--sync-interval', `${interval}ms`]
     return new Measured(
       process.execPath,
       [CLI, 'watch', ...databases, '-b', walrustUrl(place), '--log-level', 'warn', ...sync, ...args],
-      place.server?.env,
+      { ...place.server?.env, ...env },
     )
   },
   restore(_database, name, place, target, args = []) {

@@ -1,11 +1,11 @@
 import { isError } from '../errors.js'
 import { type FileFacts, mergedGaps } from '../facts.js'
+import { HashedBody } from '../hashing.js'
 import type { StoredFile } from '../inventory.js'
 import { LtxError } from '../ltx/errors.js'
 import type { LtxHeader } from '../ltx/header.js'
 import type { Remote } from '../remote.js'
 import { readFile } from '../restore/read-file.js'
-import { HashedBody } from '../ship/hashing.js'
 
 /** What reading a merged file has shown. */
 export interface MergedFile {

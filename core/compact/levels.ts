@@ -1,5 +1,5 @@
 import type { Merge, RetainPlan } from '../hooks.js'
-import type { Inventory, StoredFile } from '../inventory.js'
+import { firstEndingAt, type Inventory, type StoredFile } from '../inventory.js'
 import { type FileId, LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { CompactionSettings } from '../settings.js'
 
@@ -225,18 +225,6 @@ function indexBehind(inventory: Inventory, level: number): number {
     reached = Math.max(reached, inventory.level(above).at(-1)?.maxTxid ?? 0)
   }
   return firstEndingAt(inventory.level(level - 1), reached + 1)
-}
-
-/** Index of the first file that ends at or behind a transaction. */
-function firstEndingAt(files: readonly StoredFile[], txid: number): number {
-  let low = 0
-  let high = files.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (files[middle].maxTxid < txid) low = middle + 1
-    else high = middle
-  }
-  return low
 }
 
 function isCovered(inventory: Inventory, file: StoredFile): boolean {

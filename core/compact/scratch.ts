@@ -2,8 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskError, TEMPORARY } from '../fs/durable.js'
+import { readFilePieces } from '../fs/read-body.js'
+import { writeAll } from '../fs/write-all.js'
 import type { ObjectBody } from '../object-store.js'
-import { readFilePieces } from '../fs/read-pieces.js'
 
 /** So many bytes stay in memory, and dozens of these are there at once; more go to a file. */
 const IN_MEMORY = 64 * 1024
@@ -55,8 +56,8 @@ export class Scratch {
       return
     }
     try {
-      this.#handle ??= await this.#spill(folder)
-      await writeAll(this.#handle, piece)
+      const handle = this.#handle ?? (await this.#spill(folder))
+      await writeAll(handle, piece, this.size)
     } catch (error) {
       throw diskError(error, folder)
     }
@@ -67,11 +68,9 @@ export class Scratch {
     const path = join(folder, `${TEMPORARY}${randomBytes(6).toString('hex')}`)
     const handle = await open(path, 'wx', 0o600)
     this.#path = path
-    for (const part of this.#parts.splice(0)) await writeAll(handle, part)
+    // What fails from here on has it closed.
+    this.#handle = handle
+    await writeAll(handle, Buffer.concat(this.#parts.splice(0)), 0)
     return handle
   }
-}
-
-async function writeAll(handle: FileHandle, piece: Uint8Array): Promise<void> {
-  for (let done = 0; done < piece.length;) done += (await handle.write(piece, done)).bytesWritten
 }

@@ -3,6 +3,7 @@ import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { giveBack, takeBuffer } from '../buffers.js'
 import { syncFolder } from '../fs/durable.js'
+import { writeAll } from '../fs/write-all.js'
 
 /** Offsets in a journal's header, which fills a sector. Source: the SQLite file format document, section 3. */
 const HEADER = { magic: 0, records: 8, nonce: 12, pages: 16, sector: 20, pageSize: 24 } as const
@@ -83,7 +84,7 @@ export class RollbackJournal {
     header.writeUInt32BE(this.#pages, HEADER.pages)
     header.writeUInt32BE(SECTOR, HEADER.sector)
     header.writeUInt32BE(this.#pageSize, HEADER.pageSize)
-    await this.#write(header, SECTOR, 0)
+    await writeAll(this.#handle, header.subarray(0, SECTOR), 0)
     await this.#handle.sync()
     await this.#handle.close()
     giveBack(this.#buffer)
@@ -109,14 +110,8 @@ export class RollbackJournal {
   }
 
   async #flush(): Promise<void> {
-    await this.#write(this.#buffer, this.#used, this.#written)
+    await writeAll(this.#handle, this.#buffer.subarray(0, this.#used), this.#written)
     this.#written += this.#used
     this.#used = 0
-  }
-
-  async #write(bytes: Buffer, length: number, at: number): Promise<void> {
-    for (let done = 0; done < length;) {
-      done += (await this.#handle.write(bytes, done, length - done, at + done)).bytesWritten
-    }
   }
 }

@@ -3,6 +3,8 @@ import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WalrustError } from '../errors.js'
 import { diskError } from '../fs/durable.js'
+import { readFileBody } from '../fs/read-body.js'
+import { writeAll } from '../fs/write-all.js'
 import type { StoredFile } from '../inventory.js'
 import { LtxError } from '../ltx/errors.js'
 import type { LtxHeader } from '../ltx/header.js'
@@ -14,7 +16,6 @@ import type { PageChecksums } from '../pages/page-checksums.js'
 import type { PageSet } from '../pages/page-set.js'
 import type { Remote } from '../remote.js'
 import { decodePages, type PageSink, readFile } from '../restore/read-file.js'
-import { readFileBody } from '../spool/spool.js'
 import { type PageHead, readHead } from './head.js'
 
 /** At most so much is applied in one go. */
@@ -136,12 +137,6 @@ async function* written(body: ObjectBody, handle: FileHandle): ObjectBody {
     await writeAll(handle, piece, size)
     size += piece.length
     yield piece
-  }
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten
   }
 }
 

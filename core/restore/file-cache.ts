@@ -4,12 +4,12 @@ import { join, resolve } from 'node:path'
 import { messageOf, WalrustError } from '../errors.js'
 import { fromMetadata } from '../facts.js'
 import { storageFailure } from '../failures.js'
+import { readFileBody } from '../fs/read-body.js'
 import type { StoredFile } from '../inventory.js'
 import { MAGIC } from '../ltx/layout.js'
 import { fileName, LEVEL_SHIPPED, levelPrefix, parseFileName } from '../object-keys.js'
 import type { ObjectInfo } from '../object-store.js'
 import type { Remote } from '../remote.js'
-import { readFileBody } from '../spool/spool.js'
 
 /** Folders inside one another: a state directory has its spools two down. */
 const DEEPEST = 6

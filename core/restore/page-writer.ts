@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
+import { writeAll } from '../fs/write-all.js'
 
 const BUFFER = 1024 * 1024
 /** Up to so many bytes are written at once, without asking another thread to: that takes longer than to copy them. */
@@ -34,9 +35,7 @@ export class PageWriter {
     if (this.#flushSmall()) return
     const size = this.#count * this.#pageSize
     const at = (this.#first - 1) * this.#pageSize
-    for (let done = 0; done < size;) {
-      done += (await this.#handle.write(this.#buffer, done, size - done, at + done)).bytesWritten
-    }
+    await writeAll(this.#handle, this.#buffer.subarray(0, size), at)
     this.#count = 0
   }
 

@@ -1,5 +1,5 @@
 import { WalrustError } from '../errors.js'
-import type { Inventory, StoredFile } from '../inventory.js'
+import { firstEndingAt, type Inventory, type StoredFile } from '../inventory.js'
 import { LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 
 /** The files that make up the database at a transaction, in the order in which they are applied. */
@@ -66,14 +66,7 @@ function furthest(
 
 /** Files of a level that end behind `at` and not behind `limit`; the level is ordered by that. */
 function* reaching(level: readonly StoredFile[], at: number, limit: number, ordered: boolean): Generator<StoredFile> {
-  let low = 0
-  let high = level.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (level[middle].maxTxid <= at) low = middle + 1
-    else high = middle
-  }
-  for (let i = low; i < level.length && level[i].maxTxid <= limit; i++) {
+  for (let i = firstEndingAt(level, at + 1); i < level.length && level[i].maxTxid <= limit; i++) {
     yield level[i]
     // Once they start behind `at` the rest does so, too.
     if (ordered && level[i].minTxid > at + 1) return

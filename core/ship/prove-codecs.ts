@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { isError, WalrustError } from '../errors.js'
+import { hashBody } from '../hashing.js'
 import type { DatabaseInfo, Hooks } from '../hooks.js'
 import type { LtxHeader } from '../ltx/header.js'
 import type { ObjectBody } from '../object-store.js'
@@ -24,10 +24,10 @@ export async function proveCodecs(
 ): Promise<void> {
   const request = { database, header, pages: NO_PAGES, body: sample(), codecs: [] }
   const { body, codecs } = await encodeThrough(hooks, request)
-  const wanted = await hash(sample())
+  const wanted = await hashBody(sample())
   let found: string
   try {
-    found = await hash(await remote.unwrap(body, codecs))
+    found = await hashBody(await remote.unwrap(body, codecs))
   } catch (error) {
     if (!isError(error, 'E_CODEC_MISSING')) throw error
     throw notReadable(codecs, 'nothing takes it off again', error)
@@ -50,10 +50,4 @@ async function* sample(): ObjectBody {
     for (let i = 0; i < size; i += 2) piece[i] = state = ((state * 75 + 74) % 65_537) & 0xff
     yield piece
   }
-}
-
-async function hash(body: ObjectBody): Promise<string> {
-  const digest = createHash('sha256')
-  for await (const piece of body) digest.update(piece)
-  return digest.digest('hex')
 }

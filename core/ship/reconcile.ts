@@ -1,10 +1,11 @@
 import type { FileFacts } from '../facts.js'
+import { hashFile } from '../fs/read-body.js'
 import type { Inventory, StoredFile } from '../inventory.js'
 import { StoreError } from '../object-store.js'
 import { type FileId, fileName, LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { Remote } from '../remote.js'
 import type { Position } from '../spool/position-file.js'
-import { hashFile, type SpooledFile } from '../spool/spool.js'
+import type { SpooledFile } from '../spool/spool.js'
 import { factsOf } from './file-maker.js'
 import type { LocalState } from './local-state.js'
 

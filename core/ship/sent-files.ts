@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import type { LocalFile, LocalFiles } from '../compact/merge-files.js'
 import type { FileFacts } from '../facts.js'
-import { readPieces } from '../fs/read-pieces.js'
+import { readPieces } from '../fs/read-body.js'
+import { hashBody } from '../hashing.js'
 import type { StoredFile } from '../inventory.js'
-import type { ObjectBody } from '../object-store.js'
 import type { SpooledFile } from '../spool/spool.js'
 
 /** So many are known at most: what is shipped in half a minute at a hundred files a second. */
@@ -44,15 +43,9 @@ export class SentFiles implements LocalFiles {
     // It may have left the cache, and once it is open it may.
     const handle = await open(spooled.path, 'r').catch(() => undefined)
     if (!handle) return undefined
-    const hash = await hashOf(readPieces(handle)).catch(() => undefined)
+    const hash = await hashBody(readPieces(handle)).catch(() => undefined)
     if (hash === facts.sha256) return { facts, body: () => readPieces(handle), close: () => handle.close() }
     await handle.close()
     return undefined
   }
-}
-
-async function hashOf(body: ObjectBody): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const piece of body) hash.update(piece)
-  return hash.digest('hex')
 }

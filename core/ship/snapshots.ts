@@ -8,7 +8,7 @@ import { PageChecksums } from '../pages/page-checksums.js'
 import { ViewPages } from '../pages/view-pages.js'
 import { EncodedStream } from './encoded-stream.js'
 import type { FileMaker } from './file-maker.js'
-import { HashedBody } from './hashing.js'
+import { HashedBody } from '../hashing.js'
 import type { Uploader } from './uploader.js'
 
 /** Which state a snapshot is of. */

@@ -12,7 +12,7 @@ import type { ObjectBody } from '../object-store.js'
 import { NO_PAGES } from '../pages/page-set.js'
 import { encodeThrough } from '../stages/encode.js'
 import { EncodedStream } from './encoded-stream.js'
-import { HashedBody } from './hashing.js'
+import { HashedBody } from '../hashing.js'
 import type { SnapshotPoint } from './snapshots.js'
 import type { Uploader } from './uploader.js'
 

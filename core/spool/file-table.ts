@@ -1,3 +1,5 @@
+import { firstIndex } from '../search.js'
+
 /** What is known of a file in the spool; all of it is in its name and its inode. */
 export interface SpoolEntry {
   txid: number
@@ -36,21 +38,13 @@ export class FileTable {
 
   /** Index of the first entry of a transaction at or behind this one; {@link length} if there is none. */
   firstAt(txid: number): number {
-    let low = 0
-    let high = this.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.#fields[(this.#start + middle) * FIELDS] < txid) low = middle + 1
-      else high = middle
-    }
-    return low
+    return firstIndex(this.length, (index) => this.#fields[(this.#start + index) * FIELDS] < txid)
   }
 
   /** The entry of a transaction. */
   find(txid: number): SpoolEntry | undefined {
-    const index = this.firstAt(txid)
-    const entry = index < this.length ? this.at(index) : undefined
-    return entry?.txid === txid ? entry : undefined
+    const index = this.#indexOf(txid)
+    return index < 0 ? undefined : this.at(index)
   }
 
   /** Takes an entry in, wherever it belongs: at the end without moving others. */
@@ -64,8 +58,8 @@ export class FileTable {
 
   /** Removes the entry of a transaction: the oldest without moving others. Returns whether there was one. */
   remove(txid: number): boolean {
-    if (!this.find(txid)) return false
-    const index = this.firstAt(txid)
+    const index = this.#indexOf(txid)
+    if (index < 0) return false
     if (index === 0) this.#start++
     else {
       const at = (this.#start + index) * FIELDS
@@ -74,6 +68,12 @@ export class FileTable {
     }
     if (this.length === 0) this.#start = this.#end = 0
     return true
+  }
+
+  /** Index of the entry of a transaction; -1 if there is none. */
+  #indexOf(txid: number): number {
+    const index = this.firstAt(txid)
+    return index < this.length && this.#fields[(this.#start + index) * FIELDS] === txid ? index : -1
   }
 
   /** Uses what has become free at the beginning, if that is half of it, or takes twice the room. */

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { giveBack, takeBuffer } from '../buffers.js'
 import { systemCode, WalrustError } from '../errors.js'
 import { diskError, syncFolder, TEMPORARY, temporaryName } from '../fs/durable.js'
+import { writeAll } from '../fs/write-all.js'
 import type { ObjectBody } from '../object-store.js'
 import { fileName, parseFileName } from '../object-keys.js'
 import { FileTable, type SpoolEntry } from './file-table.js'
@@ -108,7 +108,7 @@ export class Spool {
       const handle = await open(temporary, 'wx', 0o600)
       let written: { size: number; sha256: string }
       try {
-        written = await writeAll(handle, body)
+        written = await writeBody(handle, body)
         await handle.sync()
       } finally {
         await handle.close()
@@ -174,39 +174,13 @@ export class Spool {
   }
 }
 
-async function writeAll(handle: FileHandle, body: ObjectBody): Promise<{ size: number; sha256: string }> {
+async function writeBody(handle: FileHandle, body: ObjectBody): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256')
   let size = 0
   for await (const piece of body) {
     hash.update(piece)
-    for (let done = 0; done < piece.length;) {
-      done += (await handle.write(piece, done, piece.length - done, size + done)).bytesWritten
-    }
+    await writeAll(handle, piece, size)
     size += piece.length
   }
   return { size, sha256: hash.digest('hex') }
-}
-
-/** The bytes of a file. One buffer is used for all pieces. */
-export async function* readFileBody(path: string, start = 0, end = Infinity): ObjectBody {
-  const handle = await open(path, 'r')
-  const buffer = takeBuffer()
-  try {
-    for (let at = start; at < end;) {
-      const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - at), at)
-      if (bytesRead === 0) return
-      at += bytesRead
-      yield buffer.subarray(0, bytesRead)
-    }
-  } finally {
-    giveBack(buffer)
-    await handle.close()
-  }
-}
-
-/** SHA-256 of a file's bytes, hex. */
-export async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const piece of readFileBody(path)) hash.update(piece)
-  return hash.digest('hex')
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { hashFile, readFileBody, Spool } from '../../../core/spool/spool.js'
+import { hashFile, readFileBody } from '../../../core/fs/read-body.js'
+import { Spool } from '../../../core/spool/spool.js'
 import { useFolder } from '../../helpers/databases.js'
 
 // eslint-disable-next-line @typescript-eslint/require-await -- bodies are asynchronous

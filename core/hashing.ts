@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { ObjectBody } from '../object-store.js'
+import type { ObjectBody } from './object-store.js'
 
 /** A body that counts and hashes what goes through it. Ask for the results after the last piece. */
 export class HashedBody {
@@ -16,4 +16,11 @@ export class HashedBody {
     }
     this.sha256 = hash.digest('hex')
   }
+}
+
+/** SHA-256 of the bytes of a body, hex. */
+export async function hashBody(body: ObjectBody): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const piece of body) hash.update(piece)
+  return hash.digest('hex')
 }
