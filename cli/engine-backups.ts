@@ -100,12 +100,12 @@ export async function restoreBackup(
   }
   const { force, integrityCheck } = wanted
   const progress = throttled(onProgress)
+  const stores = await host.storesOf(storages)
   // Transactions are counted in each storage by itself: a number means the first one.
-  const asked = wanted.txid === undefined ? storages : storages.slice(0, 1)
-  const listed = await listRemotes(await host.storesOf(asked), name, host.hooks, signal)
+  const asked = wanted.txid === undefined ? stores : stores.slice(0, 1)
+  const listed = await listRemotes(asked, name, host.hooks, signal)
   const options = { target, force, integrityCheck, signal, progress }
   const { remote, result } = await restoreFromFirst(listed, wanted, options, log)
-  const stores = await host.storesOf(storages)
   await rememberRestore(backups, { name, file: resolve(backups.folder, target), checksum: result.checksum, stores })
   return {
     database: name,

@@ -1,8 +1,8 @@
 import type { LoadedConfig } from '../core/config/load.js'
 import type { DatabaseSource, StorageSource } from '../core/config/resolved.js'
+import { settingsOf } from '../core/config/settings-of.js'
 import { discover, type FoundDatabase } from '../core/discover.js'
 import { WalrustError } from '../core/errors.js'
-import type { ObjectStore } from '../core/object-store.js'
 import { splitDatabaseUrl } from '../core/storage-url.js'
 import { configure } from './config.js'
 import { type Context, createContext, sayDefault } from './context.js'
@@ -15,8 +15,8 @@ export interface StoredDatabase {
   /** Where it lies on this machine, if the configuration says so. */
   readonly path: string | undefined
   readonly storages: readonly StorageSource[]
-  /** How it is treated, if the configuration says so. */
-  readonly settings: DatabaseSettings | undefined
+  /** How it is treated; if no configuration knows it, as all are. */
+  readonly settings: DatabaseSettings
 }
 
 /** Everything that a command about one stored database, or all of them, starts from. */
@@ -44,7 +44,7 @@ export async function findStored(
   const context = createContext(command, loaded)
   const name = split?.name ?? nameOrUrl
   const found = (await discover(loaded.resolved.databases)).find((database) => database.name === name)
-  const unknown = { name, path: undefined, storages: loaded.storage.value, settings: undefined }
+  const unknown = { name, path: undefined, storages: loaded.storage.value, settings: settingsOf(loaded.values) }
   const database = found ? asStored(found) : unknown
   if (database.storages === loaded.storage.value) sayDefault(context)
   return { context, database }
@@ -68,11 +68,6 @@ export async function allStored(command: Command): Promise<Stored> {
 export async function patternsOf(loaded: LoadedConfig): Promise<string[]> {
   const named = (await discover(loaded.resolved.databases)).filter(({ found }) => !found).map(({ place }) => place)
   return loaded.resolved.databases.filter((place) => !named.includes(place)).map(({ path }) => path)
-}
-
-/** Opens the storages of a database. */
-export async function openStores({ host }: Context, { storages }: StoredDatabase): Promise<ObjectStore[]> {
-  return await host.storesOf(storages)
 }
 
 function asStored({ name, path, place }: FoundDatabase<DatabaseSource>): StoredDatabase {

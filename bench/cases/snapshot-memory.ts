@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Bench, type Case, median, type Row, round } from '../harness/case.js'
-import { S3Server } from '../harness/s3.js'
+import { type Bench, type Case, type Row, round } from '../harness/case.js'
+import { medians, target } from '../harness/run.js'
 import { firstFile, prove } from '../harness/scene.js'
 import { type Shipper, shippers } from '../harness/shippers.js'
 import { prepare } from '../harness/writer.js'
@@ -12,24 +12,16 @@ export default {
     'The first snapshot of a database of 2 GiB to S3: peak resident memory (MiB) of the shipper, and resident memory of one that watches a database of 1 MB at rest, in the same run.',
   goal: 'at most 25 MB (23.8 MiB) above idle',
   async run(bench) {
-    if (!S3Server.available) throw new Error('there is no S3 server: run scripts/interop-tools.sh')
     const bytes = bench.quick ? 200e6 : 2 * 2 ** 30
     const rows: Row[] = []
     for (const shipper of shippers(bench.peers)) {
-      const idle: number[] = []
-      const peak: number[] = []
-      for (let i = 0; i < bench.runs; i++) {
+      const { idle, peak } = await medians(bench.runs, async () => {
         const small = await memory(bench, shipper, 1e6)
         const large = await memory(bench, shipper, bytes)
         bench.say(`${shipper.name}: idle ${small.residentMiB.toFixed(1)}, peak ${large.peakMiB.toFixed(1)} MiB`)
-        idle.push(small.residentMiB)
-        peak.push(large.peakMiB)
-      }
-      const figures = {
-        'idle MiB': round(median(idle)),
-        'peak MiB': round(median(peak)),
-        'above MiB': round(median(peak) - median(idle)),
-      }
+        return { idle: small.residentMiB, peak: large.peakMiB }
+      })
+      const figures = { 'idle MiB': round(idle), 'peak MiB': round(peak), 'above MiB': round(peak - idle) }
       rows.push({ what: `${Math.round(bytes / 2 ** 20)} MiB to S3`, who: shipper.name, figures })
     }
     return rows
@@ -40,12 +32,11 @@ export default {
 async function memory(bench: Bench, shipper: Shipper, bytes: number) {
   const folder = bench.folder()
   const path = join(folder, 'app.db')
-  const server = await S3Server.start(join(folder, 's3'))
-  const place = server.place('db')
+  const { place, files, stop } = await target('s3', folder)
   prepare(path, bytes)
   const shipping = shipper.start([path], place)
   try {
-    await firstFile(server.files('db'), shipping, 1, 900_000)
+    await firstFile(files, shipping, 1, 900_000)
     await sleep(5000)
     const { usage } = shipping
     await shipping.stop()
@@ -53,6 +44,6 @@ async function memory(bench: Bench, shipper: Shipper, bytes: number) {
     return usage
   } finally {
     if (!shipping.ended) await shipping.stop('SIGKILL')
-    await server.stop()
+    await stop()
   }
 }

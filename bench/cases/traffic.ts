@@ -33,7 +33,6 @@ export default {
     'Requests by kind, megabytes sent and processor time (% of a core), counted between the shipper and the S3 server beside databases of 1 MB, with defaults; what was counted in two or three minutes is given for an hour. "put" counts uploads in parts, too.',
   goal: 'not above the peer; at rest no LIST',
   async run(bench) {
-    if (!S3Server.available) throw new Error('there is no S3 server: run scripts/interop-tools.sh')
     const rows: Row[] = []
     for (const load of LOADS) {
       for (const shipper of shippers(bench.peers)) {

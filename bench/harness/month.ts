@@ -15,6 +15,7 @@ import { DEFAULT_SETTINGS } from '../../core/settings.js'
 import { retentionGfs } from '../../plugins/retention-gfs/index.js'
 import { storageFile } from '../../plugins/storage-file/index.js'
 import { markOf, ordinaryRow, prepare } from './writer.js'
+import { bodyOf } from '../../core/store-rules.js'
 
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000]
 
@@ -140,7 +141,7 @@ class Maker {
     await this.remote.put({
       database: { name: 'app', path: this.path, stateDir: '' },
       file: { level, minTxid: txid, maxTxid: txid },
-      body: () => once(bytes),
+      body: () => bodyOf(bytes),
       facts: () => facts,
       size: bytes.length,
       timestamp: time,
@@ -159,9 +160,4 @@ function readAll(path: string): Buffer {
   } finally {
     closeSync(descriptor)
   }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous, these bytes are there
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Place } from './shippers.js'
+import { freePort } from '../../test/helpers/loopback.js'
 
 const TOOLS = fileURLToPath(new URL('../../../.tmp/tools/bin', import.meta.url))
 const KEYS = { access: 'walrust-bench', secret: 'walrust-bench-secret' }
@@ -25,6 +25,7 @@ export class S3Server {
   }
 
   static async start(folder: string): Promise<S3Server> {
+    if (!S3Server.available) throw new Error('there is no S3 server: run scripts/interop-tools.sh')
     mkdirSync(join(folder, 'bench'), { recursive: true })
     const port = await freePort()
     const server = new S3Server(folder, `http://127.0.0.1:${port}`, launch(folder, port))
@@ -89,14 +90,4 @@ function launch(folder: string, port: number): ChildProcess {
 
 function program(): string {
   return process.env.WALRUST_VERSITYGW ?? join(TOOLS, 'versitygw')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -5,19 +5,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type CompactReport, compactReport } from '../../core/compact/report.js'
 import { Upkeep } from '../../core/compact/upkeep.js'
-import { settingsOf } from '../../core/config/settings-of.js'
 import { formatSize } from '../../core/config/units.js'
 import { WalrustError } from '../../core/errors.js'
 import { openRemoval } from '../../core/fence/entry.js'
 import type { ObjectStore } from '../../core/object-store.js'
 import { type FileId, LEVEL_SNAPSHOT } from '../../core/object-keys.js'
 import { Remote } from '../../core/remote.js'
-import type { DatabaseSettings } from '../../core/settings.js'
 import { type Context, print } from '../context.js'
 import { addFlags, addStorageFlags, flagLayer } from '../flags.js'
 import type { CompactOutput } from '../generated/outputs.js'
 import { askWatcher } from '../running.js'
-import { findStored, openStores, type StoredDatabase } from '../stored-database.js'
+import { findStored, type StoredDatabase } from '../stored-database.js'
 import { table } from '../table.js'
 
 interface CompactOptions {
@@ -34,8 +32,8 @@ export function compactCommand(program: Command): void {
     .option('--force', 'do it')
     .action(async (name: string, { bucket, force = false }: CompactOptions, command: Command) => {
       const { context, database } = await findStored(command, name, { bucket })
-      const [store] = await openStores(context, database)
-      const target = { ...database, settings: database.settings ?? defaults(context), store }
+      const [store] = await context.host.storesOf(database.storages)
+      const target = { ...database, store }
       const result = (await throughWatcher(context, target, force)) ?? (await ownCompact(context, target, force))
       print<CompactOutput>(context, result, () => describe(result))
     })
@@ -45,7 +43,6 @@ export function compactCommand(program: Command): void {
 
 /** What is compacted: a database in one storage. */
 interface Target extends StoredDatabase {
-  settings: DatabaseSettings
   store: ObjectStore
 }
 
@@ -92,12 +89,6 @@ async function ownCompact(context: Context, target: Target, force: boolean): Pro
     await rm(folder, { recursive: true, force: true })
     await host.stop()
   }
-}
-
-/** Of a database that no configuration knows, what holds for all. */
-function defaults({ loaded }: Context): DatabaseSettings {
-  if (!loaded) throw new WalrustError('E_INTERNAL', 'compacting needs a configuration')
-  return settingsOf(loaded.values)
 }
 
 function describe(result: CompactReport): string {

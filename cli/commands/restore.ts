@@ -19,7 +19,7 @@ import { addStorageFlags } from '../flags.js'
 import type { RestoreOutput } from '../generated/outputs.js'
 import { withProgress } from '../progress.js'
 import { rememberRestore } from '../remember-restore.js'
-import { allStored, findStored, openStores, patternsOf, type StoredDatabase } from '../stored-database.js'
+import { allStored, findStored, patternsOf, type StoredDatabase } from '../stored-database.js'
 import { table } from '../table.js'
 import { txid } from '../values.js'
 
@@ -140,7 +140,7 @@ async function bringBack(
   if (options.ifDbNotExists && existsSync(file)) {
     return { database: name, action: 'skipped', file, reason: 'database-exists' }
   }
-  const stores = await openStores(context, database)
+  const stores = await context.host.storesOf(database.storages)
   // Transactions are counted in each storage by itself: a number means the first one.
   const asked = wanted.txid === undefined ? stores : stores.slice(0, 1)
   const listed = await listRemotes(asked, name, context.host.hooks)

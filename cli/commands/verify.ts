@@ -13,7 +13,7 @@ import { addStorageFlags } from '../flags.js'
 import type { VerifyOutput } from '../generated/outputs.js'
 import { withProgress } from '../progress.js'
 import { askWatcher } from '../running.js'
-import { findStored, openStores, type StoredDatabase } from '../stored-database.js'
+import { findStored, type StoredDatabase } from '../stored-database.js'
 
 interface VerifyCommandOptions {
   bucket?: string
@@ -59,7 +59,7 @@ export function verifyCommand(program: Command): void {
 }
 
 async function prove(context: Context, database: StoredDatabase, options: VerifyCommandOptions): Promise<Proof> {
-  const [store] = await openStores(context, database)
+  const [store] = await context.host.storesOf(database.storages)
   const remote = new Remote(store, database.name, context.host.hooks)
   const { quick, scratch } = options
   const { result, ends } = await withProgress('verifying', (progress) =>

@@ -13,6 +13,7 @@ import { Remote } from '../../core/remote.js'
 import { MemoryStore } from '../../plugins/storage-memory/index.js'
 import { someDatabase, TestLog } from '../../testing/scene.js'
 import gzipCodec from '../helpers/gzip-codec.js'
+import { emptyBody } from '../../core/store-rules.js'
 
 const plugin = (more: Partial<Plugin>): Plugin => ({ name: 'theirs', apply: () => undefined, ...more })
 
@@ -171,7 +172,7 @@ describe('codecs are proved before the first file goes through them', () => {
       apply({ hooks }) {
         hooks.encode.tap('theirs', (request) => ({
           ...request,
-          body: turned(request.body ?? nothing()),
+          body: turned(request.body ?? emptyBody()),
           codecs: [...request.codecs, 'theirs'],
         }))
         hooks.decode.tap('theirs', (request) => ({
@@ -203,9 +204,4 @@ async function* short(body: ObjectBody): ObjectBody {
     if (before) yield before
     before = Buffer.from(piece)
   }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
-async function* nothing(): ObjectBody {
-  yield* []
 }

@@ -22,6 +22,7 @@ import type { Random } from '../helpers/ltx-random.js'
 import { damage } from './damage.js'
 import { corpus, lie } from './ltx.js'
 import type { Target } from './target.js'
+import { bodyOf } from '../../core/store-rules.js'
 
 const root = mkdtempSync(join(tmpdir(), 'walrust-fuzz-'))
 process.on('exit', () => rmSync(root, { recursive: true, force: true }))
@@ -99,7 +100,7 @@ async function damagedStore(random: Random, kinds = 7): Promise<MemoryStore> {
     }
   }
   for (const { key, bytes } of present) {
-    await store.put(key, () => once(bytes))
+    await store.put(key, () => bodyOf(bytes))
   }
   return store
 }
@@ -178,7 +179,7 @@ async function replicated(random: Random): Promise<void> {
   const path = join(folder, 'app.db')
   const good = new MemoryStore()
   for (const { key, bytes } of files.filter(({ key }) => /0009\/0{15}1-0{15}1/.test(key))) {
-    await good.put(key, () => once(bytes))
+    await good.put(key, () => bodyOf(bytes))
   }
   await (await Replica.open({ remote: new Remote(good, 'app', hooks), path, interval: 1, log: SILENT })).close()
   const damaged = await damagedStore(random)
@@ -238,11 +239,6 @@ async function merged(random: Random): Promise<void> {
   const [one, all] = [new Model(pageSize), new Model(pageSize)]
   for (const bytes of chosen) one.apply(decode(bytes))
   assert.equal(Buffer.compare(all.apply(result).file, one.file), 0)
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }
 
 export const targets: readonly Target[] = [

@@ -5,6 +5,7 @@ import { environmentLayer } from '../../core/config/environment.js'
 import { expandVariables } from '../../core/config/expand.js'
 import { ConfigError, type Finding } from '../../core/config/finding.js'
 import { KEYS } from '../../core/config/generated/keys.js'
+import { environmentName } from '../../core/config/keys.js'
 import { loadConfig } from '../../core/config/load.js'
 import { WalrustError } from '../../core/errors.js'
 import { parseStorageUrl, splitDatabaseUrl } from '../../core/storage-url.js'
@@ -153,24 +154,10 @@ async function configs(random: Random): Promise<void> {
 async function variables(random: Random): Promise<void> {
   const name = () =>
     random.chance(0.7)
-      ? random
-          .pick(KEYS)
-          .path.replace(/([a-z])([A-Z])/g, '$1_$2')
-          .replaceAll('.', '_')
-          .toUpperCase()
-      : random.pick([
-          'STORAGE___PROTO__',
-          'STORAGE_SECRET_ACCESS_KEY',
-          'STORAGE_CONSTRUCTOR',
-          'X',
-          '__PROTO__',
-          'STORAGE_',
-        ])
+      ? environmentName(random.pick(KEYS).path)
+      : `WALRUST_${random.pick(['STORAGE___PROTO__', 'STORAGE_SECRET_ACCESS_KEY', 'STORAGE_CONSTRUCTOR', 'X', '__PROTO__', 'STORAGE_'])}`
   const env = Object.fromEntries(
-    Array.from({ length: random.below(6) }, () => [
-      `WALRUST_${name()}`,
-      random.pick(TEXTS) + random.pick(['', ...TEXTS]),
-    ]),
+    Array.from({ length: random.below(6) }, () => [name(), random.pick(TEXTS) + random.pick(['', ...TEXTS])]),
   )
   const findings: Finding[] = []
   try {

@@ -14,6 +14,7 @@ import { MemoryStore } from '../../plugins/storage-memory/index.js'
 import type { Random } from '../helpers/ltx-random.js'
 import { damage, edges } from './damage.js'
 import type { Target } from './target.js'
+import { bodyOf } from '../../core/store-rules.js'
 
 const hooks = new Host(SILENT).hooks
 
@@ -223,18 +224,13 @@ async function sidecar(random: Random): Promise<void> {
   const wild = { ...metadata, [random.pick(Object.keys(metadata))]: random.pick(values) }
   const usual = Buffer.from(JSON.stringify(random.chance(0.5) ? wild : metadata))
   const bytes = random.chance(0.02) ? Buffer.alloc(70_000, random.pick(edges)) : damage(random, usual)
-  await store.put('app/walrust/0/0000000000000002-0000000000000002.json', () => once(bytes))
+  await store.put('app/walrust/0/0000000000000002-0000000000000002.json', () => bodyOf(bytes))
   try {
     const facts = await new Remote(store, 'app', hooks).sidecar(file)
     if (facts) checkFacts(facts)
   } catch (error) {
     if (!(error instanceof WalrustError && error.code === 'E_OBJECT_DAMAGED')) throw error
   }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }
 
 export const targets: readonly Target[] = [

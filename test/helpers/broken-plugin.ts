@@ -1,4 +1,5 @@
 import type { HookName, Plugin } from '../../core/index.js'
+import { emptyBody } from '../../core/store-rules.js'
 
 export interface BrokenOptions {
   hook: HookName
@@ -18,14 +19,9 @@ const WAYS = {
   hangs: () => new Promise<never>(() => undefined),
   'returns nothing': () => undefined,
   'says something else': () => ({ remove: 'all of it', key: 'elsewhere', to: { generation: 9, frame: 9 }, size: 1 }),
-  'changes the file in secret': (request: object) => ({ ...request, body: empty() }),
-  'is named and changes': (request: { codecs: string[] }) => ({ ...request, body: empty(), codecs: [...request.codecs, 'broken'] }), // prettier-ignore
+  'changes the file in secret': (request: object) => ({ ...request, body: emptyBody() }),
+  'is named and changes': (request: { codecs: string[] }) => ({ ...request, body: emptyBody(), codecs: [...request.codecs, 'broken'] }), // prettier-ignore
 } as const
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
-async function* empty(): AsyncGenerator<Uint8Array> {
-  yield* []
-}
 
 /** A plugin that is wrong in one hook, for a while. */
 export default function broken({ hook, how, times, after = 0 }: BrokenOptions): Plugin {

@@ -8,6 +8,7 @@ import type { StoredFile } from '../../core/inventory.js'
 import type { Remote } from '../../core/remote.js'
 import { planRestore } from '../../core/restore/plan.js'
 import { restore, type RestoreResult } from '../../core/restore/restore.js'
+import { bodyOf } from '../../core/store-rules.js'
 
 /** What a point of a history must restore to. */
 export interface KnownPoint {
@@ -133,7 +134,7 @@ export class History {
     return await this.remote.put({
       database: { name: this.remote.name, path: this.path, stateDir: '' },
       file: { level, minTxid: header.minTxid, maxTxid: txid },
-      body: () => once(bytes),
+      body: () => bodyOf(bytes),
       facts: () => facts,
       size: bytes.length,
       timestamp: time,
@@ -164,9 +165,4 @@ export function assertState(target: string, result: RestoreResult, point: KnownP
 
 function rowsOf(db: Database.Database): string {
   return String(db.prepare("SELECT count(*) || '/' || coalesce(sum(n), 0) FROM rows").pluck().get())
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous, these bytes are there
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }

@@ -7,14 +7,11 @@ export type Hostility = (request: IncomingMessage, response: ServerResponse) => 
 export class HostileServer {
   /** Bytes that clients have taken so far. */
   sent = 0
-  /** Requests so far. */
-  requests = 0
   answer: Hostility = (_request, response) => response.writeHead(404).end()
   readonly #server: Server
 
   private constructor() {
     this.#server = createServer((request, response) => {
-      this.requests++
       request.resume()
       request.on('error', () => undefined)
       response.on('error', () => undefined)

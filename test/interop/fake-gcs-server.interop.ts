@@ -11,7 +11,8 @@ import { checksum, createDatabase } from '../helpers/databases.js'
 import { runCases } from '../helpers/conformance.js'
 import { HelperProcess, walrust, WalrustProcess } from '../helpers/processes.js'
 import type { WriterReport } from '../helpers/writer.js'
-import { answers, freePort } from './servers.js'
+import { freePort } from '../helpers/loopback.js'
+import { answers } from './servers.js'
 import { tool } from './tools.js'
 
 describe('Google Cloud Storage served by fake-gcs-server', () => {

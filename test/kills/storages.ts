@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { Host } from '../../core/host.js'
 import { SILENT } from '../../core/log.js'
 import { Remote } from '../../core/remote.js'
@@ -8,6 +6,7 @@ import { storageFile } from '../../plugins/storage-file/index.js'
 import { storageS3 } from '../../plugins/storage-s3/index.js'
 import { PASSING_FAULTS } from '../helpers/s3-server/faults.js'
 import { S3Server } from '../helpers/s3-server/index.js'
+import { freePort } from '../helpers/loopback.js'
 
 /** Where a world ships to, and how it is read back. */
 export interface Storage {
@@ -77,13 +76,4 @@ export class ServerStorage implements Storage {
   async dispose(): Promise<void> {
     await this.server.stop()
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -13,6 +13,7 @@ import {
 } from '../../core/index.js'
 import { realFs } from './real-fs.js'
 import type { Effect } from './rivals.js'
+import { bodyOf } from '../../core/store-rules.js'
 
 /**
  * What becomes of one request.
@@ -101,7 +102,7 @@ export class SimStore implements ObjectStore {
   ): Promise<{ info: ObjectInfo; body: ObjectBody } | undefined> {
     return await this.#request('get', key, signal, () => {
       const found = this.#read(key)
-      return found && { info: found.info, body: once(found.bytes.subarray(range?.start, range?.end)) }
+      return found && { info: found.info, body: bodyOf(found.bytes.subarray(range?.start, range?.end)) }
     })
   }
 
@@ -204,11 +205,6 @@ function aborted(signal: AbortSignal | undefined): Promise<never> {
     if (signal?.aborted) fail()
     else signal?.addEventListener('abort', fail, { once: true })
   })
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous, these bytes are there
-async function* once(bytes: Uint8Array): ObjectBody {
-  yield bytes
 }
 
 /** Registers `sim:` URLs. */

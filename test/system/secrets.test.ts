@@ -1,9 +1,7 @@
 /** Secrets are put wherever a user can put them; then everything that leaves walrust is searched for them. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type PackedError, packError } from '../../core/error-transfer.js'
 import { WalrustError } from '../../core/errors.js'
@@ -13,6 +11,7 @@ import { createDatabase, useFolder } from '../helpers/databases.js'
 import { runCli, WalrustProcess } from '../helpers/processes.js'
 import { Receiver } from '../helpers/receiver.js'
 import { S3Server } from '../helpers/s3-server/index.js'
+import { close, listen, originOf } from '../helpers/loopback.js'
 
 /** One secret for each place. */
 const SECRETS = {
@@ -70,15 +69,13 @@ describe('secrets wherever they are put', function () {
       response.writeHead(gatewayStatus, { 'content-type': 'application/xml' })
       response.end(`<Error><Code>${code}</Code><Message>no: ${repeated.replaceAll('&', '')}</Message></Error>`)
     })
-    gateway.listen(0, '127.0.0.1')
-    await once(gateway, 'listening')
+    await listen(gateway)
     writeFileSync(folder.file('key.txt'), `${SECRETS.storageKeyInFile}\n`, { mode: 0o600 })
     writeFileSync(folder.file('api-key.txt'), SECRETS.webhookApiKey, { mode: 0o600 })
     createDatabase(folder.file('app.db'), { bytes: 20_000 })
   })
   afterEach(async () => {
-    gateway.closeAllConnections()
-    gateway.close()
+    await close(gateway)
     await receiver.close()
     await storage.stop()
   })
@@ -123,7 +120,7 @@ describe('secrets wherever they are put', function () {
     return folder.file('walrust.config.json')
   }
 
-  const gatewayUrl = () => `http://127.0.0.1:${(gateway.address() as AddressInfo).port}`
+  const gatewayUrl = () => originOf(gateway)
 
   /** Every command, in turn as text and as JSON; what it says is searched. */
   async function runAll(file: string, succeed: boolean): Promise<void> {

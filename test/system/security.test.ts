@@ -1,6 +1,5 @@
 import Database from 'better-sqlite3'
 import assert from 'node:assert/strict'
-import { once as listening } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -14,7 +13,6 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Engine } from '../../core/engine.js'
 import { WalrustError } from '../../core/errors.js'
@@ -42,15 +40,12 @@ import { Chain } from '../helpers/chain.js'
 import { contents, createDatabase, useFolder } from '../helpers/databases.js'
 import { forge } from '../helpers/ltx-forge.js'
 import { runCli, walrust, WalrustProcess } from '../helpers/processes.js'
+import { bodyOf } from '../../core/store-rules.js'
+import { close, listen, originOf } from '../helpers/loopback.js'
 
 const modeOf = (path: string) => statSync(path).mode & 0o777
 const hooks = new Host(SILENT).hooks
 const signal = new AbortController().signal
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a body is asynchronous
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
-}
 
 describe('security', function () {
   this.timeout(60_000)
@@ -104,7 +99,7 @@ describe('security', function () {
 
     const outside = () => folder.file('outside')
     const store = () => new FileStore(folder.file('store'))
-    const put = (key: string) => store().put(key, () => once(Buffer.from('new')), { ifAbsent: true })
+    const put = (key: string) => store().put(key, () => bodyOf(Buffer.from('new')), { ifAbsent: true })
 
     it('a folder of objects is not left by a key', async () => {
       mkdirSync(folder.file('store'))
@@ -148,7 +143,7 @@ describe('security', function () {
       assert.equal(await store().get('x'), undefined)
       assert.equal(await store().head('x'), undefined)
       await assert.rejects(put('x'), /is in .* already/)
-      await store().put('x', () => once(Buffer.from('new')))
+      await store().put('x', () => bodyOf(Buffer.from('new')))
       assert.equal(readFileSync(outside(), 'utf8'), 'secret')
       assert.equal(readFileSync(folder.file('store/x'), 'utf8'), 'new')
     })
@@ -249,20 +244,18 @@ describe('security', function () {
         const message = `no access with ${sent.replaceAll('<', '')} and ${secret}`
         response.end(`<Error><Code>AccessDenied</Code><Message>${message}</Message></Error>`)
       })
-      server.listen(0, '127.0.0.1')
-      await listening(server, 'listening')
+      await listen(server)
     })
-    afterEach(() => server.close())
+    afterEach(() => close(server))
 
     it('are in no log, no error, no event and no result, whatever a gateway repeats', async () => {
       const path = folder.file('app.db')
       createDatabase(path)
-      const { port } = server.address() as AddressInfo
       const env = {
         AWS_ACCESS_KEY_ID: 'AKIATEST',
         AWS_SECRET_ACCESS_KEY: secret,
         AWS_SESSION_TOKEN: token,
-        AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}`,
+        AWS_ENDPOINT_URL_S3: originOf(server),
         AWS_REGION: 'us-east-1',
       }
       const url = 's3://bucket/backups'
@@ -329,7 +322,7 @@ describe('security', function () {
       chain.close()
       const key = 'app/0009/0000000000000001-0000000000000001.ltx'
       for (const [name, bytes] of [[key, base] as [string, Uint8Array], ...more])
-        await store.put(name, () => once(bytes))
+        await store.put(name, () => bodyOf(bytes))
       return store
     }
 

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { Faults } from '../s3-server/faults.js'
 import { Bucket, Intake, type StoredObject } from '../s3-server/objects.js'
 import { Answer, Dropped, reset, send } from '../s3-server/wire.js'
+import { close, listen, originOf } from '../loopback.js'
 
 interface Session {
   name: string
@@ -34,7 +33,8 @@ export class GcsServer {
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server?.address() as AddressInfo).port}`
+    if (!this.#server) throw new Error('the server was not started')
+    return originOf(this.#server)
   }
 
   get environment(): Record<string, string> {
@@ -42,15 +42,13 @@ export class GcsServer {
   }
 
   async start(): Promise<this> {
-    this.#server = createServer((request, response) => void this.#serve(request, response)).listen(0, '127.0.0.1')
-    await once(this.#server, 'listening')
+    this.#server = createServer((request, response) => void this.#serve(request, response))
+    await listen(this.#server)
     return this
   }
 
   async stop(): Promise<void> {
-    this.#server?.closeAllConnections()
-    this.#server?.close()
-    if (this.#server) await once(this.#server, 'close')
+    if (this.#server) await close(this.#server)
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fault, Faults } from './faults.js'
 import { listObjects } from './listing.js'
@@ -10,6 +9,7 @@ import { BadBody, readBody } from './request-body.js'
 import { checkSignature, type Credentials } from './signature.js'
 import { Answer, Dropped, reset, send } from './wire.js'
 import { document, element, escape, texts } from './xml.js'
+import { close, listen, originOf } from '../loopback.js'
 
 export interface S3ServerOptions {
   buckets?: readonly string[]
@@ -72,8 +72,8 @@ export class S3Server {
   }
 
   get endpoint(): string {
-    const { port } = this.#server?.address() as AddressInfo
-    return `http://127.0.0.1:${port}`
+    if (!this.#server) throw new Error('the server was not started')
+    return originOf(this.#server)
   }
 
   /** What a client process needs in its environment to find this server. */
@@ -100,18 +100,13 @@ export class S3Server {
 
   async start(): Promise<this> {
     const server = createServer((request, response) => void this.#serve(request, response))
-    server.listen(this.#options.port ?? 0, '127.0.0.1')
-    await once(server, 'listening')
+    await listen(server, this.#options.port)
     this.#server = server
     return this
   }
 
   async stop(): Promise<void> {
-    const server = this.#server
-    if (!server) return
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
+    if (this.#server) await close(this.#server)
   }
 
   /**
