@@ -45,7 +45,7 @@ export async function discover<Place extends DatabasePlace>(
   const all: Array<FoundDatabase<Place>> = []
   for (const place of places) {
     const { path: source } = place
-    const many = isPattern(source) || isFolder(source)
+    const many = !isNamed(place)
     const found = many ? await find(source, ignored, known) : [{ path: resolve(source), below: basename(source) }]
     for (const { path, below } of found) all.push({ name: nameFrom(place.name, path, below), path, found: many, place })
   }
@@ -65,6 +65,11 @@ function nameFrom(template: string | undefined, path: string, below: string): st
     path: withoutExtension(below),
   }
   return (template ?? '{path}').replace(/\{(name|folder|path)\}/g, (_all, key: string) => values[key])
+}
+
+/** Whether a place stands for one file, which it names, and not for what there is in a folder or of a pattern. */
+export function isNamed({ path }: DatabasePlace): boolean {
+  return !isPattern(path) && !isFolder(path)
 }
 
 /** Whether a text has anything in it that a file name would not: then it is a pattern, unless a file is called that. */

@@ -25,7 +25,7 @@ export async function listInventory(
   const inventory = new Inventory()
   let listed = 0
   try {
-    for await (const info of listOn(store, `${name}/`, signal)) {
+    for await (const info of listOn(store, { prefix: `${name}/`, signal })) {
       if (++listed > most) throw new StoreError('permanent', `more than ${most} objects`)
       const id = parseKey(store.keyStyle, info.key)
       if (id?.name !== name) {

@@ -40,7 +40,8 @@ export function splitDatabaseUrl(text: string): { storage: string; name: string 
   return { storage: match[1] + query, name: decodeName(match[2]) }
 }
 
-function decodeName(text: string): string {
+/** A part of a URL without its escapes; as it is if they are none. */
+export function decodeName(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {

@@ -96,12 +96,7 @@ export function passedFencePosts(inventory: Inventory, compaction: CompactionSet
   for (const txid of inventory.fencePosts) {
     const file = inventory.find({ level: LEVEL_SHIPPED, minTxid: txid, maxTxid: txid })
     if (!file || now - file.timestamp <= keep) continue
-    const isHeld = (level: number) => {
-      const files = inventory.level(level)
-      const over = files.at(firstEndingAt(files, txid))
-      return over !== undefined && over.maxTxid >= txid && over.minTxid <= txid
-    }
-    if (LEVELS_ABOVE.some(isHeld)) passed.push(file)
+    if (LEVELS_ABOVE.some((level) => holderOn(inventory, level, file))) passed.push(file)
   }
   return passed
 }
@@ -172,7 +167,7 @@ function longestKeep({ keep }: CompactionSettings): number {
   return keep.length > 0 ? Math.max(LEAST_KEEP, ...keep) : Infinity
 }
 
-export function keepOf({ keep }: CompactionSettings, level: number): number {
+export function keepOf({ keep }: Pick<CompactionSettings, 'keep'>, level: number): number {
   return keep[Math.min(level, keep.length - 1)] ?? Infinity
 }
 
@@ -233,10 +228,14 @@ function isCovered(inventory: Inventory, file: StoredFile): boolean {
 
 /** The file of the next level that holds everything that this one does, if there is one. */
 export function coverOf(inventory: Inventory, file: FileId): StoredFile | undefined {
-  if (file.level + 1 >= LEVEL_SNAPSHOT) return undefined
-  const above = inventory.level(file.level + 1)
-  const over = above.at(firstEndingAt(above, file.maxTxid))
-  return over && over.maxTxid >= file.maxTxid && over.minTxid <= file.minTxid ? over : undefined
+  return file.level + 1 >= LEVEL_SNAPSHOT ? undefined : holderOn(inventory, file.level + 1, file)
+}
+
+/** The file of a level that holds everything that another one does, if there is one. */
+function holderOn(inventory: Inventory, level: number, { minTxid, maxTxid }: FileId): StoredFile | undefined {
+  const files = inventory.level(level)
+  const over = files.at(firstEndingAt(files, maxTxid))
+  return over && over.maxTxid >= maxTxid && over.minTxid <= minTxid ? over : undefined
 }
 
 /** Files of the level below that have to do with what a file of a level holds, oldest first. */

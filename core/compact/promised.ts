@@ -1,6 +1,7 @@
 import type { Inventory, StoredFile } from '../inventory.js'
 import { LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { CompactionSettings } from '../settings.js'
+import { keepOf } from './levels.js'
 
 /**
  * Leaves out of what is to be removed the snapshots that alone end at a point which the levels promise: the first
@@ -11,7 +12,7 @@ import type { CompactionSettings } from '../settings.js'
 export function withoutPromised(
   inventory: Inventory,
   remove: readonly StoredFile[],
-  { keep, levels }: Pick<CompactionSettings, 'keep' | 'levels'>,
+  compaction: Pick<CompactionSettings, 'keep' | 'levels'>,
   now: number,
 ): StoredFile[] {
   const snapshots = remove.filter(({ level }) => level === LEVEL_SNAPSHOT)
@@ -23,8 +24,9 @@ export function withoutPromised(
     snapshots.filter((snapshot) => {
       const age = now - snapshot.timestamp
       if (ends.has(snapshot.maxTxid)) return false
-      const kept = (index: number) => age <= (keep[index + 1] ?? keep[keep.length - 1])
-      return age <= (keep[0] ?? 0) || levels.some((span, i) => kept(i) && isLastOf(inventory, snapshot, span))
+      const isKept = (level: number) => age <= keepOf(compaction, level)
+      const { levels } = compaction
+      return isKept(0) || levels.some((span, i) => isKept(i + 1) && isLastOf(inventory, snapshot, span))
     }),
   )
   return remove.filter((file) => !promised.has(file))

@@ -6,7 +6,7 @@ import { type FileId, LEVEL_SHIPPED, LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { Remote } from '../remote.js'
 import type { CompactionSettings, RetentionSettings } from '../settings.js'
 import { checkMerged } from './check-merged.js'
-import { coverOf, levelsDue, passedFencePosts, sourcesOf } from './levels.js'
+import { coverOf, levelsDue, merged, passedFencePosts, sourcesOf } from './levels.js'
 import { type LocalFiles, mergeFiles } from './merge-files.js'
 import { withoutPromised } from './promised.js'
 import { protect } from './protect.js'
@@ -192,7 +192,7 @@ export class Upkeep {
     const files = sources.map((id) => this.inventory.find(id))
     // What an earlier merge of this pass did not give in one piece: the next pass sees what there is.
     if (!isComplete(files)) return []
-    if (this.#parts.avoided?.has(remote.key({ level, ...spanOf(files) }))) return []
+    if (this.#parts.avoided?.has(remote.key(merged(level, files)))) return []
     if (files[0].level > LEVEL_SHIPPED && (await this.#dropUnfinished(files, signal))) return []
     // What a process makes that has slept through a takeover may be of what its successor has let go.
     await this.#parts.removals?.confirm(signal)
@@ -249,10 +249,6 @@ export class Upkeep {
 
 /** Far more snapshots than any plan keeps. */
 const MOST_TIMES = 1000
-
-function spanOf(files: readonly StoredFile[]): Omit<FileId, 'level'> {
-  return { minTxid: files[0].minTxid, maxTxid: files[files.length - 1].maxTxid }
-}
 
 function isComplete(files: ReadonlyArray<StoredFile | undefined>): files is readonly StoredFile[] {
   return !files.includes(undefined)

@@ -4,7 +4,7 @@ import { messageOf } from '../errors.js'
 import { keepSecret } from '../redact.js'
 import type { Finding } from './finding.js'
 import type { WalrustConfig } from './generated/types.js'
-import { isRecord, type Layer } from './layer.js'
+import { isPlain, isRecord, type Layer } from './layer.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -13,18 +13,11 @@ function map(value: unknown, path: string, change: (value: unknown, path: string
   const changed = change(value, path)
   if (changed !== value) return changed
   if (Array.isArray(value)) return value.map((item, index) => map(item, `${path}[${index}]`, change))
-  if (!isPlain(value)) return value
+  // A plugin that was made in the file is handed on as it is.
+  if (!isPlain(value) || typeof value.apply === 'function') return value
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => [key, map(item, path === '' ? key : `${path}.${key}`, change)]),
   )
-}
-
-/** Plain data only: a plugin that was made in the file is handed on as it is. */
-function isPlain(value: unknown): value is Record<string, unknown> {
-  if (!isRecord(value)) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  const plain = prototype === null || Object.getPrototypeOf(prototype) === null
-  return plain && typeof value.apply !== 'function'
 }
 
 const VARIABLE = /\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^}\\]|\\.)*))?\}/g

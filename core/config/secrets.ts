@@ -1,5 +1,6 @@
 import { isSecretName } from '../redact.js'
-import { isRecord } from './layer.js'
+import { decodeName } from '../storage-url.js'
+import { isPlain } from './layer.js'
 
 /** As much of a JSON schema as tells where secrets are. */
 export interface SecretSchema {
@@ -74,22 +75,7 @@ function* secretsOfText(text: string): Generator<string> {
     if (text.length >= SHORTEST) yield text
     return
   }
-  if (url.password !== '') yield safeDecode(url.password)
+  if (url.password !== '') yield decodeName(url.password)
   const rest = url.pathname + url.search
   if (rest.length >= SHORTEST_PATH) yield rest
-}
-
-function safeDecode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
-
-/** Plain data only: what a program hands over may be anything. */
-function isPlain(value: unknown): value is Record<string, unknown> {
-  if (!isRecord(value)) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || Object.getPrototypeOf(prototype) === null
 }

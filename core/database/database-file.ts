@@ -51,11 +51,6 @@ export class DatabaseFile {
     this.#key = `${dev}:${ino}`
   }
 
-  /** Throws `E_DATABASE_MISSING` if there is no file: before anything is made for it beside it. */
-  static checkThere(path: string): void {
-    if (statSync(path, { throwIfNoEntry: false }) === undefined) throw missing(path)
-  }
-
   /** Opens a database. Errors: `E_DATABASE_MISSING`, `E_DATABASE_UNREADABLE`, and `E_DATABASE_LOCKED` for a second open. */
   static open(path: string): DatabaseFile {
     // Looked up by name first: opening and closing a second descriptor would already do the harm.
@@ -72,7 +67,7 @@ export class DatabaseFile {
     } catch (error) {
       if (error instanceof WalrustError) throw error
       if (systemCode(error) === 'ENOENT') {
-        throw missing(path, error)
+        throw new WalrustError('E_DATABASE_MISSING', `there is no file ${path}`, { database: path, cause: error })
       }
       throw new WalrustError('E_DATABASE_UNREADABLE', `cannot open ${path}: ${messageOf(error)}`, {
         database: path,
@@ -164,8 +159,4 @@ export function looksLikeDatabase(path: string): boolean {
 /** Whether nobody wrote to the file between two looks. */
 export function sameMark(a: FileMark, b: FileMark): boolean {
   return a.modified === b.modified && a.size === b.size
-}
-
-function missing(path: string, cause?: unknown): WalrustError {
-  return new WalrustError('E_DATABASE_MISSING', `there is no file ${path}`, { database: path, cause })
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { open, readFile, rename, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { syncFolder, temporaryName } from '../fs/durable.js'
+import { type FileHandle, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeDurably } from '../fs/durable.js'
 
 /**
  * Who this machine is, for one database and one storage: a random name kept in the state folder. Whoever holds the
@@ -27,21 +27,11 @@ async function readIdentity(path: string): Promise<string | undefined> {
 
 async function makeIdentity(path: string): Promise<string> {
   const id = randomBytes(12).toString('hex')
-  const temporary = temporaryName(path)
-  try {
-    const handle = await open(temporary, 'wx', 0o600)
-    try {
-      const { ino } = await handle.stat({ bigint: true })
-      await handle.writeFile(JSON.stringify({ id, inode: ino.toString() }))
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(temporary, path)
-    await syncFolder(dirname(path))
-  } catch {
-    // A full disk is no reason not to ship.
-    await unlink(temporary).catch(() => undefined)
+  const content = async (file: FileHandle) => {
+    const { ino } = await file.stat({ bigint: true })
+    return JSON.stringify({ id, inode: ino.toString() })
   }
+  // A full disk is no reason not to ship.
+  await writeDurably(path, content).catch(() => undefined)
   return id
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { fdatasync } from 'node:fs'
-import { mkdir, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { messageOf, systemCode, WalrustError } from '../errors.js'
@@ -43,13 +43,18 @@ export async function syncAhead(fd: number): Promise<void> {
 /**
  * Replaces a small file so that at any moment, also after a power failure, either the old or the new content is there:
  * new file, fsync, rename, fsync of the folder.
+ *
+ * @param content what it is, or makes it when it is known which file it will lie in
  */
-export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeDurably(
+  path: string,
+  content: string | Uint8Array | ((file: FileHandle) => Promise<string>),
+): Promise<void> {
   const temporary = temporaryName(path)
   try {
     const handle = await open(temporary, 'wx', 0o600)
     try {
-      await handle.writeFile(content)
+      await handle.writeFile(typeof content === 'function' ? await content(handle) : content)
       await handle.sync()
     } finally {
       await handle.close()

@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import type { CompactReport } from '../compact/report.js'
-import { DatabaseFile } from '../database/database-file.js'
 import { MachineLock } from '../database/machine-lock.js'
 import type { WalrustError } from '../errors.js'
 import type { EventName } from '../events.js'
@@ -111,9 +110,9 @@ export class Replicator implements ShipperOwner {
   async start(): Promise<void> {
     const { database } = this
     try {
-      DatabaseFile.checkThere(database.path)
-      this.#lock = new MachineLock(join(database.stateDir, 'lock'), database.path)
+      // First, so that nothing is made beside what cannot be followed.
       this.#loop.open()
+      this.#lock = new MachineLock(join(database.stateDir, 'lock'), database.path)
       await this.#makeShippers()
       await this.#loop.attach()
     } catch (error) {

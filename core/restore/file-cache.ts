@@ -10,6 +10,7 @@ import { MAGIC } from '../ltx/layout.js'
 import { fileName, LEVEL_SHIPPED, levelPrefix, parseFileName } from '../object-keys.js'
 import type { ObjectInfo } from '../object-store.js'
 import type { Remote } from '../remote.js'
+import { listOn } from '../storage/resuming.js'
 
 /** Folders inside one another: a state directory has its spools two down. */
 const DEEPEST = 6
@@ -158,7 +159,7 @@ async function details(
   const after = prefix + first.slice(0, -1)
   const listed = new Map<string, ObjectInfo>()
   try {
-    for await (const info of store.list({ prefix, after, signal })) {
+    for await (const info of listOn(store, { prefix, after, signal })) {
       if (candidates.has(info.key.slice(prefix.length))) listed.set(info.key, info)
     }
   } catch (error) {

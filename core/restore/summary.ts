@@ -6,6 +6,7 @@ import { LEVEL_SNAPSHOT, parseKey } from '../object-keys.js'
 import type { ObjectStore } from '../object-store.js'
 import { Remote } from '../remote.js'
 import { restorablePoints } from './plan.js'
+import { listOn } from '../storage/resuming.js'
 
 /** The backup of one database at a glance. */
 export interface BackupSummary {
@@ -42,7 +43,7 @@ export interface BackupHistory extends BackupSummary {
 export async function summarizeAll(store: ObjectStore, hooks: Hooks, signal?: AbortSignal): Promise<BackupSummary[]> {
   const names = new Set<string>()
   try {
-    for await (const { key } of store.list({ prefix: '', signal })) {
+    for await (const { key } of listOn(store, { prefix: '', signal })) {
       const found = parseKey(store.keyStyle, key)
       if (found) names.add(found.name)
     }

@@ -1,5 +1,5 @@
 import type { ResolvedConfig } from '../config/resolved.js'
-import { discover } from '../discover.js'
+import { discover, isNamed } from '../discover.js'
 import { WalrustError } from '../errors.js'
 import type { Host } from '../host.js'
 import type { Log } from '../log.js'
@@ -17,7 +17,7 @@ export async function restoreNamed(
   signal?: AbortSignal,
 ): Promise<void> {
   const stores = await openStores(host, config)
-  const named = (await discover(config.databases)).filter(({ found }) => !found)
+  const named = await discover(config.databases.filter(isNamed))
   if (named.length === 0) {
     throw new WalrustError('E_USAGE', 'only databases that are named by their path can be restored before the start', {
       hint: 'Name each database, or restore them first: walrust restore NAME -o FILE.',

@@ -116,7 +116,7 @@ export class WatchList {
     const { host, engine, log } = this.#parts
     await this.#alone.run(async () => {
       const stores = await openStores(host, config)
-      const all = await discover(config.databases, foldersOf(stores))
+      const all = await discover(config.databases, foldersOf(stores), this.#discovered)
       const found = all.filter(({ name }) => !this.#released.has(name))
       checkNames(found)
       await this.#checkNew(everyStore(stores))

@@ -23,7 +23,7 @@ import { SnapshotTaker } from './snapshot-taker.js'
 import { Snapshots } from './snapshots.js'
 import { Upkeeper } from './upkeeper.js'
 
-/** A timer cannot be set for more than 24 days. */
+/** It is looked once a day at least, in a quiet database too: what was set aside long ago goes then. */
 const LONGEST_REST = 24 * 3_600_000
 
 /**

@@ -1,4 +1,5 @@
 import type { FileFacts } from '../facts.js'
+import { HashedBody } from '../hashing.js'
 import type { DatabaseInfo } from '../hooks.js'
 import type { StoredFile } from '../inventory.js'
 import type { ChecksumMode, LtxHeader } from '../ltx/header.js'
@@ -6,9 +7,9 @@ import { LEVEL_SNAPSHOT } from '../object-keys.js'
 import type { DatabaseView } from '../pages/database-view.js'
 import { PageChecksums } from '../pages/page-checksums.js'
 import { ViewPages } from '../pages/view-pages.js'
+import type { Encoded } from '../stages/encode.js'
 import { EncodedStream } from './encoded-stream.js'
 import type { FileMaker } from './file-maker.js'
-import { HashedBody } from '../hashing.js'
 import type { Uploader } from './uploader.js'
 
 /** Which state a snapshot is of. */
@@ -52,41 +53,42 @@ export class Snapshots {
     point: SnapshotPoint,
     signal: AbortSignal,
   ): Promise<{ file: StoredFile; facts: FileFacts }> {
-    const header: LtxHeader = {
-      pageSize: view.pageSize,
-      commit: view.commit,
-      minTxid: 1,
-      maxTxid: point.txid,
-      timestamp: point.timestamp,
-      checksums: this.#checksums,
-      pre: 0n,
-      post: point.checksum,
-      walOffset: 0,
-      walSize: 0,
-      walSalt1: 0,
-      walSalt2: 0,
-      nodeId: 0n,
-    }
-    const hashed = new HashedBody()
-    const stream = await EncodedStream.begin(() => this.#maker.encode(header, new ViewPages(view, point.checksum)))
-    const facts = (): FileFacts => ({
-      timestamp: point.timestamp,
-      sha256: hashed.sha256 || undefined,
-      pre: 0n,
-      post: point.checksum,
-      prev: undefined,
-      codecs: stream.codecs,
-      gapStart: point.gapStart,
-    })
-    const file = await this.#uploader.put({
-      database: this.#database,
-      file: { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: point.txid },
-      body: () => hashed.wrap(stream.body()),
-      facts,
-      size: undefined,
-      timestamp: point.timestamp,
-      signal: AbortSignal.any([signal, view.signal]),
-    })
-    return { file, facts: facts() }
+    const header = snapshotHeader(view, point, this.#checksums)
+    const encode = () => this.#maker.encode(header, new ViewPages(view, point.checksum))
+    return await putSnapshot(this.#uploader, this.#database, point, encode, AbortSignal.any([signal, view.signal]))
   }
+}
+
+/** The header of a whole database at a point. */
+export function snapshotHeader(
+  { pageSize, commit }: Pick<LtxHeader, 'pageSize' | 'commit'>,
+  { txid, timestamp, checksum }: SnapshotPoint,
+  checksums: ChecksumMode,
+): LtxHeader {
+  return {
+    ...{ pageSize, commit, minTxid: 1, maxTxid: txid, timestamp, checksums, pre: 0n, post: checksum },
+    ...{ walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0, nodeId: 0n },
+  }
+}
+
+/** Stores a snapshot that is made while it is stored, anew for each attempt. Errors: those of `encode`, `E_STORAGE`…, `E_FENCED`. */
+export async function putSnapshot(
+  uploader: Pick<Uploader, 'put'>,
+  database: DatabaseInfo,
+  { txid, timestamp, checksum, gapStart }: SnapshotPoint,
+  encode: () => Promise<Encoded>,
+  signal: AbortSignal,
+): Promise<{ file: StoredFile; facts: FileFacts }> {
+  const hashed = new HashedBody()
+  const stream = await EncodedStream.begin(encode)
+  const facts = (): FileFacts => ({
+    ...{ timestamp, sha256: hashed.sha256 || undefined, pre: 0n, post: checksum },
+    ...{ prev: undefined, codecs: stream.codecs, gapStart },
+  })
+  const file = await uploader.put({
+    ...{ database, facts, size: undefined, timestamp, signal },
+    file: { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: txid },
+    body: () => hashed.wrap(stream.body()),
+  })
+  return { file, facts: facts() }
 }

@@ -2,18 +2,14 @@ import { rm } from 'node:fs/promises'
 import { Inputs, type MergeWork } from '../compact/merge-files.js'
 import { mergedBody } from '../compact/merged-body.js'
 import { WalrustError } from '../errors.js'
-import type { FileFacts } from '../facts.js'
 import type { StoredFile } from '../inventory.js'
 import { DatabaseChecksum, formatChecksum } from '../ltx/checksum.js'
 import { LtxDecoder } from '../ltx/decoder.js'
-import type { ChecksumMode, LtxHeader } from '../ltx/header.js'
-import { LEVEL_SNAPSHOT } from '../object-keys.js'
+import type { ChecksumMode } from '../ltx/header.js'
 import type { ObjectBody } from '../object-store.js'
 import { NO_PAGES } from '../pages/page-set.js'
 import { encodeThrough } from '../stages/encode.js'
-import { EncodedStream } from './encoded-stream.js'
-import { HashedBody } from '../hashing.js'
-import type { SnapshotPoint } from './snapshots.js'
+import { putSnapshot, snapshotHeader, type SnapshotPoint } from './snapshots.js'
 import type { Uploader } from './uploader.js'
 
 export interface StoredSnapshotWork extends MergeWork {
@@ -37,16 +33,11 @@ export async function storeFromStorage(
   // What a run before this one left there when it was killed.
   await rm(work.folder, { recursive: true, force: true })
   const newest = await remote.headerOf(files[files.length - 1], signal)
-  const header: LtxHeader = {
-    ...{ pageSize: newest.pageSize, commit: newest.commit, minTxid: 1, maxTxid: point.txid },
-    ...{ timestamp: point.timestamp, checksums, pre: 0n, post: point.checksum },
-    ...{ walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0, nodeId: 0n },
-  }
+  const header = snapshotHeader(newest, point, checksums)
   const inputs = new Inputs(work)
-  const hashed = new HashedBody()
   try {
     const parts = await inputs.take(files)
-    const stream = await EncodedStream.begin(async () => {
+    const encode = async () => {
       const merged = mergedBody(
         parts.map((part) => part.open()),
         { checksums, post: point.checksum },
@@ -54,16 +45,8 @@ export async function storeFromStorage(
       )
       const request = { database, header, pages: NO_PAGES, body: checked(merged, point, database.name), codecs: [] }
       return await encodeThrough(hooks, request)
-    })
-    const facts = (): FileFacts => ({
-      ...{ timestamp: point.timestamp, sha256: hashed.sha256 || undefined, pre: 0n, post: point.checksum },
-      ...{ prev: undefined, codecs: stream.codecs, gapStart: point.gapStart },
-    })
-    return await uploader.put({
-      ...{ database, facts, size: undefined, timestamp: point.timestamp, signal },
-      file: { level: LEVEL_SNAPSHOT, minTxid: 1, maxTxid: point.txid },
-      body: () => hashed.wrap(stream.body()),
-    })
+    }
+    return (await putSnapshot(uploader, database, point, encode, signal)).file
   } finally {
     await inputs.close()
   }

@@ -2,7 +2,7 @@ import { messageOf } from '../errors.js'
 import type { EventName } from '../events.js'
 import { failureKind, mayPass, storeErrorOf } from '../failures.js'
 import { StoreError } from '../object-store.js'
-import { timerDelay } from '../timers.js'
+import { timerDelay, untilAborted } from '../timers.js'
 import type { Breaker } from './retry.js'
 
 export interface RetrySettings {
@@ -121,7 +121,11 @@ export class StorageHealth {
       }
       if (distance > 0) await this.#sleep(distance, signal)
       else if (wait > 0) await this.pause(wait, signal)
-      else if (probe) await settled(probe, signal)
+      else if (probe)
+        await untilAborted(
+          probe.catch(() => undefined),
+          signal,
+        )
       else break
     }
     signal.throwIfAborted()
@@ -162,15 +166,4 @@ export class StorageHealth {
     })
     return this.#breaker
   }
-}
-
-/** Waits until something is over, however it ends. Errors: the signal's reason. */
-async function settled(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  let stop: (() => void) | undefined
-  const stopped = new Promise<void>((resolve) => (stop = resolve))
-  if (stop) signal.addEventListener('abort', stop, { once: true })
-  await Promise.race([work.catch(() => undefined), stopped])
-  if (stop) signal.removeEventListener('abort', stop)
-  signal.throwIfAborted()
 }

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mayPass, storageFailure, storeErrorOf } from '../failures.js'
-import type { ObjectBody, ObjectInfo, ObjectStore } from '../object-store.js'
+import type { ListOptions, ObjectBody, ObjectInfo, ObjectStore } from '../object-store.js'
 
 /** How often in a row reading is taken up again before it counts as failed, and the first wait in milliseconds. */
 const RESUMES = 5
@@ -33,23 +33,19 @@ export async function doAgain<T>(
  * Lists everything under a prefix. What breaks off after it had begun goes on from there; what fails at once is left to
  * whoever asks. Errors: those of the store.
  */
-export async function* listOn(
-  store: ObjectStore,
-  prefix: string,
-  signal: AbortSignal | undefined,
-): AsyncIterable<ObjectInfo> {
-  let after: string | undefined
+export async function* listOn(store: ObjectStore, { prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
+  let last: string | undefined
   for (let broken = 0; ;) {
     try {
-      for await (const info of store.list({ prefix, after, signal })) {
-        after = info.key
+      for await (const info of store.list({ prefix, after: last ?? after, signal })) {
+        last = info.key
         broken = 0
         yield info
       }
       return
     } catch (error) {
       signal?.throwIfAborted()
-      if (after === undefined || !mayPass(error) || ++broken > RESUMES) throw error
+      if (last === undefined || !mayPass(error) || ++broken > RESUMES) throw error
       await pause(broken, error, signal)
     }
   }

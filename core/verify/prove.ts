@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatSize } from '../config/units.js'
 import { isError, messageOf } from '../errors.js'
+import type { Inventory } from '../inventory.js'
 import type { Remote } from '../remote.js'
 import { planRestore } from '../restore/plan.js'
 import type { Finding } from './finding.js'
@@ -55,10 +56,11 @@ async function proveOnce(remote: Remote, { depth, scratch, signal }: ProveOption
   const { txid, files, bytesRead, findings } = await verify(remote, { quick: depth === 'quick', signal })
   const proof: Proof = { txid, files, bytesRead, findings, restored: undefined, notRestored: undefined }
   if (txid === 0) return proof
-  const notRestored = await lacksRoom(remote, scratch, signal)
+  const inventory = await remote.inventory(signal)
+  const notRestored = await lacksRoom(remote, inventory, scratch, signal)
   if (notRestored !== undefined) return { ...proof, notRestored }
   try {
-    const trial = await trialRestore(remote, { scratch, signal })
+    const trial = await trialRestore(remote, { scratch, signal, inventory })
     if ('code' in trial) findings.push(trial)
     else proof.restored = trial.size
   } catch (error) {
@@ -69,8 +71,12 @@ async function proveOnce(remote: Remote, { depth, scratch, signal }: ProveOption
 }
 
 /** Why the newest state is not restored to a folder: nobody's database may find its disk full because of us. */
-async function lacksRoom(remote: Remote, folder: string, signal?: AbortSignal): Promise<string | undefined> {
-  const inventory = await remote.inventory(signal)
+async function lacksRoom(
+  remote: Remote,
+  inventory: Inventory,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
   let size: number
   try {
     const { files } = planRestore(inventory, inventory.newest, remote.name)

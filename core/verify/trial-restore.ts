@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EXIT, WalrustError } from '../errors.js'
 import { diskError } from '../fs/durable.js'
+import type { Inventory } from '../inventory.js'
 import type { Remote } from '../remote.js'
 import type { RestoreOptions, RestoreResult } from '../restore/restore.js'
 import { restorePoint } from '../restore/restore-point.js'
@@ -11,6 +12,8 @@ import type { Finding } from './finding.js'
 export interface TrialOptions {
   /** Folder in which there is room for the database. Default: the system's for temporary files. */
   scratch?: string
+  /** What lies in storage, if that has just been listed. */
+  inventory?: Inventory
   signal?: AbortSignal
   progress?: RestoreOptions['progress']
 }
@@ -23,7 +26,7 @@ export interface TrialOptions {
  */
 export async function trialRestore(remote: Remote, options: TrialOptions = {}): Promise<RestoreResult | Finding> {
   const { scratch = tmpdir(), signal, progress } = options
-  const inventory = await remote.inventory(signal)
+  const inventory = options.inventory ?? (await remote.inventory(signal))
   const folder = await mkdtemp(join(scratch, 'walrust-verify-')).catch((error: unknown) => {
     throw diskError(error, scratch)
   })

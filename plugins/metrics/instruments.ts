@@ -50,6 +50,14 @@ export interface Instruments {
   readonly lockTime: Histogram<OfDatabase>
 }
 
+/** Makes a counter whose values are kept elsewhere, and read whenever it is asked for. */
+export type ReadCounter = (
+  name: string,
+  help: string,
+  labelNames: string[],
+  fill: (counter: Counter) => void,
+) => Counter
+
 /** Makes everything, in the given registry or one of its own. Loads prom-client. */
 export async function createInstruments(host: PluginHost, given?: Registry): Promise<Instruments> {
   const [{ default: RegistryClass }, { default: GaugeClass }, { default: CounterClass }, { default: HistogramClass }] =
@@ -63,6 +71,18 @@ export async function createInstruments(host: PluginHost, given?: Registry): Pro
   const registers = [registry]
   const counter = <T extends string>(name: string, help: string, ...labelNames: T[]) =>
     new CounterClass<T>({ name, help, labelNames, registers } satisfies CounterConfiguration<T>)
+
+  const readCounter: ReadCounter = (name, help, labelNames, fill) =>
+    new CounterClass({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        fill(this)
+      },
+    })
 
   /** A gauge that is read from the status whenever it is asked for. */
   const read = <T extends string>(
@@ -190,16 +210,9 @@ export async function createInstruments(host: PluginHost, given?: Registry): Pro
     help: string,
     of: (validation: NonNullable<DatabaseStatus['validation']>) => number,
   ) =>
-    new CounterClass<OfDatabase>({
-      name,
-      help,
-      labelNames: ['database'],
-      registers,
-      collect() {
-        this.reset()
-        for (const { name: database, validation } of host.status()?.databases ?? [])
-          this.inc({ database }, validation ? of(validation) : 0)
-      },
+    readCounter(name, help, ['database'], (counter) => {
+      for (const { name: database, validation } of host.status()?.databases ?? [])
+        counter.inc({ database }, validation ? of(validation) : 0)
     })
   validated(
     'walrust_validation_success_total',
@@ -208,7 +221,7 @@ export async function createInstruments(host: PluginHost, given?: Registry): Pro
   )
   validated('walrust_validation_failure_total', 'Verifications that found something wrong.', ({ failures }) => failures)
 
-  await requestCounters(host, registry)
+  requestCounters(host, readCounter)
 
   return {
     registry,
