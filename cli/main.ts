@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError } from 'commander'
-import { ERRORS, EXIT, messageOf, WalrustError } from '../core/errors.js'
+import { ERRORS, EXIT, messageOf, systemCode, WalrustError } from '../core/errors.js'
 import { redact } from '../core/redact.js'
 import { VERSION } from '../core/version.js'
 import { addFlags } from './flags.js'
@@ -38,6 +38,10 @@ const program = new Command('walrust')
   .exitOverride()
 
 addFlags(program, 'log')
+// `walrust list | head`: a reader who has seen enough is no error.
+process.stdout.on('error', (error) => {
+  if (systemCode(error) !== 'EPIPE') throw error
+})
 
 const called = process.argv.slice(2).filter((argument) => Object.hasOwn(COMMANDS, argument))
 if (called.includes('watch')) keepHeapSmall()

@@ -1,7 +1,7 @@
 import { storageFailure } from './failures.js'
 import { parseClaimKey, parseFencePostKey } from './fence/keys.js'
 import { Inventory } from './inventory.js'
-import { parseKey } from './object-keys.js'
+import { parseKey, parseSidecarKey } from './object-keys.js'
 import { type ObjectStore, StoreError } from './object-store.js'
 import { listOn } from './storage/resuming.js'
 
@@ -25,7 +25,8 @@ export async function listInventory(
   const inventory = new Inventory()
   let listed = 0
   try {
-    for await (const info of listOn(store, { prefix: `${name}/`, signal })) {
+    const skip = others ? undefined : (key: string) => parseSidecarKey(name, key) !== undefined
+    for await (const info of listOn(store, { prefix: `${name}/`, skip, signal })) {
       if (++listed > most) throw new StoreError('permanent', `more than ${most} objects`)
       const id = parseKey(store.keyStyle, info.key)
       if (id?.name !== name) {

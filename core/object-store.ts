@@ -74,6 +74,11 @@ export interface ListOptions {
   prefix: string
   /** Only keys behind this one, in the order of their bytes. */
   after?: string
+  /**
+   * Says of which keys nobody wants to know. A store to which each object is a request, or a call, of its own may leave
+   * those out; where a page of them comes with one, it is of no use.
+   */
+  skip?: (key: string) => boolean
   signal?: AbortSignal
 }
 

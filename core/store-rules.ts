@@ -114,7 +114,11 @@ export async function* emptyBody(): ObjectBody {
   yield* []
 }
 
+/** Of these, JavaScript's own order of strings is not that of the bytes. */
+const BEYOND = /[\ud800-\udfff]/
+
 /** Compares keys by their bytes in UTF-8, which JavaScript's own order of strings does not do beyond U+D7FF. */
 export function compareKeys(a: string, b: string): number {
+  if (!BEYOND.test(a) && !BEYOND.test(b)) return a < b ? -1 : Number(a > b)
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }

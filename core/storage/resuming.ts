@@ -33,11 +33,12 @@ export async function doAgain<T>(
  * Lists everything under a prefix. What breaks off after it had begun goes on from there; what fails at once is left to
  * whoever asks. Errors: those of the store.
  */
-export async function* listOn(store: ObjectStore, { prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
+export async function* listOn(store: ObjectStore, options: ListOptions): AsyncIterable<ObjectInfo> {
+  const { after, signal } = options
   let last: string | undefined
   for (let broken = 0; ;) {
     try {
-      for await (const info of store.list({ prefix, after: last ?? after, signal })) {
+      for await (const info of store.list({ ...options, after: last ?? after })) {
         last = info.key
         broken = 0
         yield info

@@ -11,6 +11,8 @@ export class Watchdog {
   readonly #outer: AbortSignal | undefined
   readonly #end = new AbortController()
   readonly #link: () => void
+  /** Ends the step that is waited for. */
+  #giveUp: ((reason: unknown) => void) | undefined
   #timer: NodeJS.Timeout | undefined
 
   /**
@@ -25,7 +27,7 @@ export class Watchdog {
     this.#limit = limit
     this.#late = late
     this.#outer = outer
-    this.#link = () => this.#end.abort(outer?.reason)
+    this.#link = () => this.#stop(outer?.reason)
     outer?.throwIfAborted()
     outer?.addEventListener('abort', this.#link, { once: true })
   }
@@ -37,24 +39,24 @@ export class Watchdog {
 
   /** Something has moved: the time starts anew. */
   moved(): void {
-    if (this.#timer) this.#arm()
+    this.#timer?.refresh()
   }
 
-  /** The result of a step, or the failure that it does not come. */
+  /** The result of a step, or the failure that it does not come. One step at a time. */
   async within<T>(step: Promise<T>): Promise<T> {
     const { signal } = this.#end
-    let stop: (() => void) | undefined
-    const stopped = new Promise<never>((_resolve, reject) => {
-      stop = () => reject(signal.reason as Error)
-      signal.addEventListener('abort', stop, { once: true })
-    })
-    this.#arm()
     try {
-      return await Promise.race([step, stopped])
+      return await new Promise<T>((resolve, reject) => {
+        // Also of one that is given up: what becomes of it later is nobody's concern.
+        step.then(resolve, reject)
+        if (signal.aborted) reject(signal.reason as Error)
+        this.#giveUp = reject
+        this.#timer = setTimeout(() => this.#stop(this.#late()), this.#limit)
+      })
     } finally {
+      this.#giveUp = undefined
       clearTimeout(this.#timer)
       this.#timer = undefined
-      if (stop) signal.removeEventListener('abort', stop)
     }
   }
 
@@ -65,8 +67,8 @@ export class Watchdog {
     this.#outer?.removeEventListener('abort', this.#link)
   }
 
-  #arm(): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#end.abort(this.#late()), this.#limit)
+  #stop(reason: unknown): void {
+    this.#end.abort(reason)
+    this.#giveUp?.(this.#end.signal.reason)
   }
 }

@@ -25,6 +25,12 @@ const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
 /** Files that a listing looks at at a time. */
 const AT_A_TIME = 64
+/**
+ * A folder that was seen to lie inside counts as that for so long, to read from. Who puts a link in its place meanwhile
+ * could do so between a look and the opening as well. And so many are remembered.
+ */
+const LATELY_MS = 1000
+const MOST_REMEMBERED = 100
 /** Files in the making; a listing passes them over, and the next write of the same folder does not mind them. */
 const TEMPORARY = '.walrust-'
 /** Left by a process that was killed while writing; nobody writes one file for that long. */
@@ -72,6 +78,8 @@ export class FileStore implements ObjectStore {
   #inode: number | undefined
   /** Folders of which it is known that they, and all above them, survive a power failure. */
   readonly #durable = new Set<string>()
+  /** Folders of which it was seen that they lie inside, and when; monotonic. */
+  readonly #inside = new Map<string, number>()
 
   constructor(readonly folder: string) {
     this.url = pathToFileURL(folder).href
@@ -136,12 +144,13 @@ export class FileStore implements ObjectStore {
   ): Promise<{ info: ObjectInfo; body: ObjectBody } | undefined> {
     const info = await this.head(key)
     if (!info) return undefined
-    return { info, body: this.#read(this.#path(key), range?.start ?? 0, range?.end ?? Infinity, signal) }
+    const end = Math.min(range?.end ?? Infinity, info.size)
+    return { info, body: this.#read(this.#path(key), range?.start ?? 0, end, signal) }
   }
 
   async head(key: string): Promise<ObjectInfo | undefined> {
     try {
-      await this.#checkInside(this.#path(key))
+      await this.#checkInsideLately(this.#path(key))
       return await this.#info(key)
     } catch (error) {
       if (isAbsent(error)) return undefined
@@ -149,13 +158,14 @@ export class FileStore implements ObjectStore {
     }
   }
 
-  async *list({ prefix, after, signal }: ListOptions): AsyncIterable<ObjectInfo> {
+  async *list({ prefix, after, skip, signal }: ListOptions): AsyncIterable<ObjectInfo> {
     // The folder above the last slash holds everything that can match.
     const start = prefix.slice(0, prefix.lastIndexOf('/') + 1)
     let keys: string[] = []
     for await (const key of this.#walk(start)) {
       signal?.throwIfAborted()
       if (!key.startsWith(prefix) || (after !== undefined && compareKeys(key, after) <= 0)) continue
+      if (skip?.(key)) continue
       if (keys.push(key) < AT_A_TIME) continue
       yield* await this.#look(keys)
       keys = []
@@ -218,6 +228,16 @@ export class FileStore implements ObjectStore {
     }
   }
 
+  /** As {@link #checkInside} for those who read, who ask for one file after the other of the same folder. */
+  async #checkInsideLately(path: string): Promise<void> {
+    const folder = dirname(path)
+    const now = performance.now()
+    if (now - (this.#inside.get(folder) ?? -Infinity) < LATELY_MS) return
+    await this.#checkInside(path)
+    if (this.#inside.size >= MOST_REMEMBERED) this.#inside.clear()
+    this.#inside.set(folder, now)
+  }
+
   async #write(path: string, body: () => ObjectBody, options: PutOptions): Promise<void> {
     const { timestamp } = options
     const handle = await open(path, 'wx', FILE_MODE)
@@ -237,7 +257,7 @@ export class FileStore implements ObjectStore {
       throw failure(error, path)
     })
     try {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, Math.max(1, end - start)))
+      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, Math.max(0, end - start)))
       for (let at = start; at < end;) {
         signal?.throwIfAborted()
         const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - at), at)

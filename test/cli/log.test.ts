@@ -3,6 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
+const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 const LOG = fileURLToPath(new URL('../../cli/log.js', import.meta.url))
 
 /** A process that logs so many lines, says on standard output how much waits for a reader, and ends when told to. */
@@ -21,6 +22,17 @@ function logging(lines: number) {
   `
   return spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['pipe', 'pipe', 'pipe'] })
 }
+
+describe('what a command prints', () => {
+  it('may be read for as long as somebody wants to: a closed pipe is no error', async () => {
+    const child = spawn(process.execPath, [CLI, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    child.stdout.destroy()
+    let text = ''
+    child.stderr.on('data', (data: Buffer) => (text += data.toString()))
+    const [code] = (await once(child, 'close')) as [number]
+    assert.deepEqual([code, text], [0, ''])
+  })
+})
 
 describe('log', () => {
   let child: ChildProcessWithoutNullStreams

@@ -2,10 +2,31 @@ import assert from 'node:assert/strict'
 import { Host } from '../../core/host.js'
 import { SILENT } from '../../core/log.js'
 import { Remote } from '../../core/remote.js'
+import { fileKey, sidecarKey } from '../../core/object-keys.js'
+import type { ListOptions } from '../../core/object-store.js'
+import { MemoryStore } from '../../plugins/storage-memory/index.js'
 import { S3Server } from '../helpers/s3-server/index.js'
 import { storeOn } from '../helpers/s3-server/store.js'
 
 const OBJECTS = 95
+
+it('a listing asks for nothing of what lies beside the files, unless somebody wants to hear of it', async () => {
+  const file = { level: 0, minTxid: 1, maxTxid: 1 }
+  const keys = [fileKey('flat', 'app', file), 'app/walrust/claims/1', 'app/stray']
+  let skip: ListOptions['skip']
+  const store = new (class extends MemoryStore {
+    override list(options: ListOptions) {
+      skip = options.skip
+      return super.list(options)
+    }
+  })()
+  const remote = new Remote(store, 'app', new Host(SILENT).hooks)
+  await remote.inventory()
+  assert.equal(skip?.(sidecarKey('app', file)), true)
+  for (const key of keys) assert.equal(skip(key), false, key)
+  await remote.inventory(undefined, undefined, () => undefined)
+  assert.equal(skip, undefined)
+})
 
 describe('a listing of many pages', () => {
   const server = new S3Server({ pageSize: 10 })

@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Engine } from '../../core/engine.js'
 import { WalrustError } from '../../core/errors.js'
 import type { WalrustEvent } from '../../core/events.js'
@@ -133,6 +134,24 @@ describe('security', function () {
       for await (const { key } of store().list({ prefix: '' })) keys.push(key)
       assert.deepEqual(keys, [])
       assert.deepEqual(readdirSync(outside()), ['x'])
+      assert.equal(readFileSync(join(outside(), 'x'), 'utf8'), 'secret')
+    })
+
+    it('nor by a link that takes the place of a folder that was read from', async () => {
+      const same = store()
+      await same.put('app/x', () => bodyOf(Buffer.from('new')))
+      assert.equal((await same.head('app/x'))?.size, 3)
+      mkdirSync(outside())
+      writeFileSync(join(outside(), 'x'), 'secret')
+      rmSync(folder.file('store/app'), { recursive: true })
+      symlinkSync(outside(), folder.file('store/app'))
+      await assert.rejects(
+        same.put('app/x', () => bodyOf(Buffer.from('new'))),
+        /leads out of/,
+      )
+      await assert.rejects(same.delete(['app/x']), /leads out of/)
+      await sleep(1100)
+      await assert.rejects(same.get('app/x'), /leads out of/)
       assert.equal(readFileSync(join(outside(), 'x'), 'utf8'), 'secret')
     })
 

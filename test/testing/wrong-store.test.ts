@@ -72,6 +72,17 @@ const wrong: Array<{ what: string; store: () => MemoryStore; fails: string; says
     says: /does not show what was just stored[^]*strongly consistent/,
   },
   {
+    what: 'lists only what it is told to skip',
+    store: () =>
+      new (class extends MemoryStore {
+        override async *list(options: ListOptions) {
+          for await (const info of super.list(options)) if (options.skip?.(info.key) ?? true) yield info
+        }
+      })(),
+    fails: 'leaves out of a listing what nobody wants to know of, at most',
+    says: /with `skip` for b and d[^]*whole key/,
+  },
+  {
     what: 'sorts as people do',
     store: () =>
       new (class extends MemoryStore {

@@ -49,6 +49,19 @@ export const listingCases: Readonly<Record<string, Work>> = {
     }
   },
 
+  async 'leaves out of a listing what nobody wants to know of, at most'(scene) {
+    for (const name of ['a', 'b', 'c', 'd']) await scene.put(name, name)
+    const unwanted = new Set(['b', 'd'].map((name) => scene.key(name)))
+    const listed: string[] = []
+    const options = { prefix: scene.key(''), skip: (key: string) => unwanted.has(key) }
+    for await (const { key } of scene.store.list(options)) if (!unwanted.has(key)) listed.push(key)
+    expect(
+      listed.join() === [scene.key('a'), scene.key('c')].join(),
+      `with \`skip\` for b and d the rest of the listing is ${listed.join()}`,
+      '`skip` says of a whole key whether it may be left out; whoever does not leave it out does not need it',
+    )
+  },
+
   async 'shows what was stored at once, and what was deleted no more'(scene) {
     for (let i = 0; i < 10; i++) {
       await scene.put(`fresh-${i}`, 'x')
