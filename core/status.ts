@@ -68,7 +68,7 @@ export interface DatabaseStatus {
   readonly since: number
   /** Why it is unavailable or halted. */
   readonly error: string | undefined
-  /** Bytes of the database file and of its WAL file. */
+  /** Bytes of the database file and of its WAL file, when somebody looks. */
   readonly databaseBytes: number
   readonly walBytes: number
   /** Commits read since the process started. */
@@ -111,7 +111,9 @@ export function maskedStatus(database: DatabaseStatus): DatabaseStatus {
   const mask = <Failing extends { readonly error: string | undefined }>(failing: Failing): Failing =>
     failing.error === undefined ? failing : { ...failing, error: redact(failing.error) }
   const { storages } = database
-  return { ...mask(database), ...(storages.some(({ error }) => error) ? { storages: storages.map(mask) } : {}) }
+  const isFailing = storages.some(({ error }) => error !== undefined)
+  if (!isFailing) return mask(database)
+  return { ...mask(database), storages: storages.map(mask) }
 }
 
 /** A database that was asked for and cannot be followed at all: it has not been opened yet. */

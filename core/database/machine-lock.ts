@@ -2,7 +2,7 @@ import Database from 'better-sqlite3'
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf, systemCode, WalrustError } from '../errors.js'
-import { isBusy } from './connection.js'
+import { isBusy, keepCacheSmall } from './connection.js'
 
 /**
  * Makes sure that one process on this machine works on a database: an exclusive transaction on a small SQLite file in
@@ -28,6 +28,7 @@ export class MachineLock {
     try {
       // The smallest page: this connection lives as long as the process and should cost little.
       this.#db.pragma('page_size = 512')
+      keepCacheSmall(this.#db)
       this.#db.exec('BEGIN EXCLUSIVE')
     } catch (error) {
       this.#db.close()

@@ -1,6 +1,9 @@
 import { DatabaseChecksum } from '../ltx/checksum.js'
 
-/** Entries a chunk; a chunk is 512 KiB. Growing by chunks never copies what is there. */
+/**
+ * Entries a chunk; a chunk is 512 KiB. Growing by chunks never copies what is there. Only the first one begins as a single
+ * block and is doubled: whoever follows hundreds of databases mostly follows small ones.
+ */
 const CHUNK_ENTRIES = 65536
 const CHUNK_SHIFT = 16
 
@@ -55,6 +58,7 @@ export class PageChecksums {
   resize(commit: number): void {
     for (let page = commit + 1; page <= this.#commit; page++) this.#write(page, 0, 0)
     const chunks = Math.ceil(commit / CHUNK_ENTRIES)
+    this.#growFirst(commit)
     while (this.#chunks.length < chunks) this.#chunks.push(new Uint32Array(CHUNK_ENTRIES * 2))
     this.#chunks.length = chunks
     const blocks = Math.ceil(commit / BLOCK_ENTRIES)
@@ -106,7 +110,18 @@ export class PageChecksums {
   entryBytes(first: number, entries: number): Uint8Array {
     const chunk = this.#chunks[first >>> CHUNK_SHIFT]
     const at = first % CHUNK_ENTRIES
-    return new Uint8Array(chunk.buffer, at * 8, Math.min(entries, CHUNK_ENTRIES - at) * 8)
+    return new Uint8Array(chunk.buffer, at * 8, Math.min(entries, chunk.length / 2 - at) * 8)
+  }
+
+  /** Makes the first chunk long enough for a database of `commit` pages, or whole. */
+  #growFirst(commit: number): void {
+    const first = this.#chunks.at(0)
+    let entries = first ? first.length / 2 : BLOCK_ENTRIES
+    while (entries < Math.min(commit, CHUNK_ENTRIES)) entries *= 2
+    if (commit === 0 || first?.length === entries * 2) return
+    const longer = new Uint32Array(entries * 2)
+    if (first) longer.set(first)
+    this.#chunks[0] = longer
   }
 
   #write(page: number, high: number, low: number): void {

@@ -79,9 +79,13 @@ export class Replicator implements ShipperOwner {
       state: halted ? 'halted' : this.#loop.state,
       since: this.#loop.stateSince,
       error: (halted ?? this.#loop.error)?.message,
-      // Asking for sizes opens nothing: no lock is lost.
-      databaseBytes: fileSize(path),
-      walBytes: fileSize(`${path}-wal`),
+      // Asked for when somebody looks, which takes as long as all the rest. It opens nothing: no lock is lost.
+      get databaseBytes() {
+        return fileSize(path)
+      },
+      get walBytes() {
+        return fileSize(`${path}-wal`)
+      },
       commits: this.#loop.commits,
       heldBytes: this.#frames.bytes,
       damagedPages: this.#reports.damagedPages,

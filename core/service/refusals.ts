@@ -28,6 +28,10 @@ export class Refusals {
     return [...this.#byPath.values()]
   }
 
+  get isEmpty(): boolean {
+    return this.#byPath.size === 0
+  }
+
   /** How those show in the status that were asked for by name. */
   get statuses(): readonly DatabaseStatus[] {
     return this.all.flatMap(({ status }) => status ?? [])

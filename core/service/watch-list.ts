@@ -183,7 +183,18 @@ export class WatchList {
     return all.filter(({ name }) => !this.#released.has(name))
   }
 
+  /** Whether all that is named is followed, and nothing else is asked for: then there is nothing to look for. */
+  get #isComplete(): boolean {
+    const { engine } = this.#parts
+    const named = new Set<DatabaseSource>()
+    for (const { found, place } of this.#watched.values()) if (!found) named.add(place)
+    const { databases } = this.#config
+    const all = named.size === databases.length && databases.every((place) => named.has(place))
+    return all && this.refusals.isEmpty && engine.unavailable.length === 0
+  }
+
   async #lookAgain(): Promise<void> {
+    if (this.#isComplete) return
     const { engine, log } = this.#parts
     const present = await this.#discover()
     for (const database of present) {

@@ -39,7 +39,7 @@ export class Watchdog {
 
   /** Something has moved: the time starts anew. */
   moved(): void {
-    this.#timer?.refresh()
+    if (this.#timer !== undefined) this.#arm()
   }
 
   /** The result of a step, or the failure that it does not come. One step at a time. */
@@ -51,7 +51,7 @@ export class Watchdog {
         step.then(resolve, reject)
         if (signal.aborted) reject(signal.reason as Error)
         this.#giveUp = reject
-        this.#timer = setTimeout(() => this.#stop(this.#late()), this.#limit)
+        this.#arm()
       })
     } finally {
       this.#giveUp = undefined
@@ -65,6 +65,11 @@ export class Watchdog {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#outer?.removeEventListener('abort', this.#link)
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#stop(this.#late()), this.#limit)
   }
 
   #stop(reason: unknown): void {

@@ -49,6 +49,22 @@ describe('page checksums', () => {
     assert.equal(table.checksum, FLAG)
   })
 
+  it('take as much memory as the database is large, and keep what is there when that grows', () => {
+    const table = new PageChecksums(512)
+    const takes = () => table.entryBytes(0, 1).buffer.byteLength
+    table.put(1, 1, 1)
+    assert.equal(takes(), 4096)
+    for (let page = 2; page <= 70_000; page++) table.put(page, page, page + 1)
+    assert.equal(takes(), 512 * 1024)
+    for (let page = 2; page <= 70_000; page++) assert.ok(table.matches(page, page, page + 1), `page ${page}`)
+    table.resize(3)
+    table.resize(1000)
+    assert.ok(table.matches(3, 3, 4) && table.matches(4, 0, 0) && table.matches(1000, 0, 0))
+    const other = new PageChecksums(512)
+    other.resize(65_537)
+    assert.equal(other.entryBytes(0, 1).buffer.byteLength, 512 * 1024)
+  })
+
   it('refuse a page beyond the end', () => {
     const table = new PageChecksums(512)
     table.resize(3)
