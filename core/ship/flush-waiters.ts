@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { comparePositions, type LogPosition } from '../wal/position.js'
 
 interface Waiter {
@@ -17,6 +18,8 @@ export class FlushWaiters {
 
   /** Resolves when everything up to `target` is durable. Rejects if that will not be, or with the signal. */
   wait(target: LogPosition, signal: AbortSignal | undefined): Promise<void> {
+    // Hundreds of databases may be waited for with one signal: that is no leak that Node would have to warn of.
+    if (signal) setMaxListeners(0, signal)
     return new Promise((resolve, reject) => {
       const end = () => {
         this.#waiters = this.#waiters.filter((other) => other !== waiter)

@@ -31,6 +31,22 @@ describe('those who wait for a flush', () => {
     await wanted
   })
 
+  it('may be many with one signal: Node sees no leak in that', async () => {
+    const warnings: Error[] = []
+    const warned = (warning: Error) => warnings.push(warning)
+    process.on('warning', warned)
+    try {
+      const abort = new AbortController()
+      const all = Array.from({ length: 20 }, () => assert.rejects(new FlushWaiters().wait(at(3), abort.signal), /late/))
+      abort.abort(new Error('late'))
+      await Promise.all(all)
+      await new Promise(setImmediate)
+    } finally {
+      process.off('warning', warned)
+    }
+    assert.deepEqual(warnings, [])
+  })
+
   it('can give up, each for itself', async () => {
     const waiters = new FlushWaiters()
     const abort = new AbortController()
