@@ -35,7 +35,7 @@ export async function pointInTime(
   if (points.length === 0) {
     throw new WalrustError('E_NO_BACKUP', `there is no backup of ${remote.name}`, { database: remote.name })
   }
-  const at = timesOf(remote, inventory, signal)
+  const { at, of } = timesOf(remote, inventory, signal)
   const wanted = new Date(time).toISOString()
   let low = 0
   let high = points.length
@@ -58,29 +58,46 @@ export async function pointInTime(
   if (low < points.length) {
     // A span of a merged file that began before the newest point had ended by then.
     const { timestamp } = await at(points[low - 1])
-    if (gapsOf(await at(points[low])).some((since) => since >= timestamp && since < time)) {
+    const leading = fileBetween(inventory, points[low - 1], points[low])
+    const gaps = [...gapsOf(await at(points[low])), ...(leading ? gapsOf(await of(leading)) : [])]
+    if (gaps.some((since) => since >= timestamp && since < time)) {
       throw await unavailable('lies where commits were not seen one by one')
     }
   }
   return points[low - 1]
 }
 
-/** Looks up when the state at a transaction was observed, each once. */
+/**
+ * The file that holds everything between two points, wherever it ends. What ends at the second one may know of itself
+ * alone, a snapshot for instance: then only this one still knows how the transactions before it were seen.
+ */
+function fileBetween(inventory: Inventory, before: number, point: number): StoredFile | undefined {
+  for (const file of inventory.files()) {
+    if (file.minTxid > 1 && file.minTxid <= before + 1 && file.maxTxid >= point) return file
+  }
+  return undefined
+}
+
+/** Looks up when the state at a transaction, or at the end of a file, was observed, each once. */
 function timesOf(remote: Remote, inventory: Inventory, signal: AbortSignal | undefined) {
   const files = new Map<number, StoredFile>()
   for (const file of inventory.files()) if (!files.has(file.maxTxid)) files.set(file.maxTxid, file)
-  const known = new Map<number, GapFacts & { timestamp: number }>()
-  return async (point: number) => {
-    const file = files.get(point)
-    if (!file) throw new WalrustError('E_INTERNAL', `no file ends at transaction ${point}`)
-    let times = known.get(point)
+  const known = new Map<StoredFile, GapFacts & { timestamp: number }>()
+  const of = async (file: StoredFile) => {
+    let times = known.get(file)
     if (!times) {
       const { timestamp = file.timestamp, gapStart, laterGaps } = await remote.times(file, signal)
       times = { timestamp, gapStart, laterGaps }
-      known.set(point, times)
+      known.set(file, times)
     }
     return times
   }
+  const at = async (point: number) => {
+    const file = files.get(point)
+    if (!file) throw new WalrustError('E_INTERNAL', `no file ends at transaction ${point}`)
+    return await of(file)
+  }
+  return { at, of }
 }
 
 function iso(time: number): string {

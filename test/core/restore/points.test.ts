@@ -119,14 +119,15 @@ describe('any point of a history', function () {
         count.gone++
       }
     }
-    /** Since when nobody looked before the point `after`, as far as the file that ends there tells. */
+    /** Since when nobody looked before the point `after`, as far as a file tells that ends there or was merged over it. */
     const gapBehind = (before: number, after: number | undefined): number | undefined => {
-      const file = [...inventory.files()].find(({ maxTxid }) => maxTxid === after)
+      if (after === undefined) return undefined
       // A snapshot says nothing of what was before it.
-      if (!file || file.minTxid === 1) return undefined
-      const gaps = known.slice(file.minTxid - 1, file.maxTxid).flatMap(({ gapStart }) => gapStart ?? [])
-      const first = Math.min(...gaps)
-      return first < at(known, before).time ? undefined : first
+      const files = [...inventory.files()].filter(({ minTxid, maxTxid }) => minTxid > 1 && maxTxid >= after)
+      const telling = files.filter(({ minTxid, maxTxid }) => maxTxid === after || minTxid <= before + 1)
+      const gaps = telling.flatMap(({ minTxid, maxTxid }) => known.slice(minTxid - 1, maxTxid))
+      const since = gaps.flatMap(({ gapStart }) => gapStart ?? []).filter((start) => start >= at(known, before).time)
+      return since.length === 0 ? undefined : Math.min(...since)
     }
     const iso = (txid: number) => `transaction ${txid} at ${new Date(at(known, txid).time).toISOString()}`
     for (let i = 0; i < SAMPLES; i++) {
