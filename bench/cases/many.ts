@@ -31,7 +31,8 @@ export default {
           // shipped is merged, and tables are saved, within the next.
           await sleep(bench.quick ? 6000 : 120_000)
           const idleStart = shipping.usage
-          await sleep(bench.quick ? 5000 : 30_000)
+          const span = bench.quick ? 5 : 30
+          await sleep(span * 1000)
           const idleEnd = shipping.usage
           // A connection of another process would be truer; opening 500 of those costs more than what is measured.
           for (let n = 1; n <= 10; n++) {
@@ -50,7 +51,7 @@ export default {
           for (const i of new Set([0, count >> 1, count - 1])) await prove(shipper, paths[i], `db${i}`, place)
           const figures = {
             'first s': round(first, 2),
-            'idle CPU %': round(((idleEnd.cpu - idleStart.cpu) / (bench.quick ? 5 : 30)) * 100, 2),
+            'idle CPU %': round(((idleEnd.cpu - idleStart.cpu) / span) * 100, 2),
             'idle MiB': round(idleEnd.residentMiB),
             'active peak MiB': round(active.peakMiB),
           }

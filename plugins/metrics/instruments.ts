@@ -1,4 +1,4 @@
-import type { Counter, CounterConfiguration, Gauge, GaugeConfiguration, Histogram, Registry } from 'prom-client'
+import type { Counter, CounterConfiguration, Gauge, Histogram, Registry } from 'prom-client'
 import {
   type DatabaseStatus,
   type EngineStatus,
@@ -72,38 +72,35 @@ export async function createInstruments(host: PluginHost, given?: Registry): Pro
   const counter = <T extends string>(name: string, help: string, ...labelNames: T[]) =>
     new CounterClass<T>({ name, help, labelNames, registers } satisfies CounterConfiguration<T>)
 
+  /** How something is made whose values are kept elsewhere, and read whenever it is asked for. */
+  const asked = <T extends string, Metric extends { reset: () => void }>(
+    name: string,
+    help: string,
+    labelNames: T[],
+    fill: (metric: Metric) => void,
+  ) => ({
+    ...{ name, help, labelNames, registers },
+    collect(this: Metric) {
+      this.reset()
+      fill(this)
+    },
+  })
   const readCounter: ReadCounter = (name, help, labelNames, fill) =>
-    new CounterClass({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset()
-        fill(this)
-      },
-    })
+    new CounterClass(asked(name, help, labelNames, fill))
 
-  /** A gauge that is read from the status whenever it is asked for. */
+  /** A gauge that is read from the status. */
   const read = <T extends string>(
     name: string,
     help: string,
     labelNames: T[],
     fill: (gauge: Gauge<T>, status: EngineStatus, now: number) => void,
-  ) => {
-    const configuration: GaugeConfiguration<T> = {
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset()
+  ) =>
+    new GaugeClass<T>(
+      asked(name, help, labelNames, (gauge: Gauge<T>) => {
         const status = host.status()
-        if (status) fill(this, status, Date.now())
-      },
-    }
-    return new GaugeClass<T>(configuration)
-  }
+        if (status) fill(gauge, status, Date.now())
+      }),
+    )
   const perDatabase = (
     name: string,
     help: string,
