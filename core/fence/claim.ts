@@ -219,7 +219,7 @@ export class Claim implements RemovalLog {
     if (entry.released) return 'released'
     if (owner === this.#identity) {
       // Whoever has no process any more needs no heartbeat. One that is alive still ships other databases.
-      if (isHeartbeatKey(heartbeat) && heartbeat !== lease.key && isDead(entry)) await this.#delete([heartbeat])
+      if (isHeartbeatKey(heartbeat) && heartbeat !== lease.key && isDead(entry)) lease.outlive(heartbeat)
       return 'ours'
     }
     this.#log.info('somebody else has claimed this database: watching whether it is alive', { host, pid })

@@ -11,6 +11,9 @@ import { putJson, within } from './small-object.js'
 const RENEW = 1 / 2
 const RETRY = 1 / 4
 
+/** After so many TTLs everybody who watches a heartbeat that does not move has his verdict, ours has been there for long. */
+const OUTLIVED = 2
+
 /** A renewal has at least so long, and at the end nobody waits longer for the storage, in milliseconds. */
 const LEAST = 1000
 const RELEASE = 2000
@@ -34,6 +37,8 @@ export class Lease {
   readonly #store: ObjectStore
   readonly #about = { host: hostname(), pid: process.pid, version: VERSION }
   readonly #listeners = new Set<() => void>()
+  /** Heartbeats of dead processes, and since when we know of them; monotonic. */
+  readonly #outlived = new Map<string, number>()
   #beat = 0
   /** When the last renewal that succeeded had begun, by both clocks: the monotonic one stands still in a suspended VM. */
   #renewed = { monotonic: -Infinity, wall: -Infinity }
@@ -68,6 +73,14 @@ export class Lease {
     await this.#renew()
   }
 
+  /**
+   * An earlier process of this machine is dead: its heartbeat is deleted, but not before this process has claimed what it
+   * shipped. Whoever watches it would find it gone, and nobody in its place.
+   */
+  outlive(key: string): void {
+    if (!this.#outlived.has(key)) this.#outlived.set(key, performance.now())
+  }
+
   /** Something of ours may still arrive at the storage: at the end it is left to go silent, so that others take care. */
   leaveSilent(): void {
     this.#silent = true
@@ -80,7 +93,7 @@ export class Lease {
     // A renewal that arrives after the end would be taken for a sign of life.
     if (this.#renewing) await Promise.race([this.#renewing.catch(() => undefined), sleep(RELEASE)])
     if (this.#silent || !this.fresh || this.#renewing) return
-    await within(RELEASE, (signal) => this.#store.delete([this.key], { signal })).catch(() => undefined)
+    await this.#delete([this.key, ...this.#outlived.keys()])
   }
 
   #renew(): Promise<void> {
@@ -103,9 +116,23 @@ export class Lease {
     const late = this.#renewed.monotonic > -Infinity && !this.fresh
     this.#renewed = began
     this.#schedule(RENEW)
-    if (!late) return
-    this.gaps++
-    for (const listener of [...this.#listeners]) listener()
+    if (late) {
+      this.gaps++
+      for (const listener of [...this.#listeners]) listener()
+    }
+    void this.#deleteOutlived(began.monotonic - OUTLIVED * this.ttl)
+  }
+
+  async #deleteOutlived(since: number): Promise<void> {
+    const keys = [...this.#outlived].flatMap(([key, known]) => (known <= since ? [key] : []))
+    if (keys.length === 0) return
+    for (const key of keys) this.#outlived.delete(key)
+    await this.#delete(keys)
+  }
+
+  /** What cannot be deleted stays, and goes silent. */
+  async #delete(keys: string[]): Promise<void> {
+    await within(RELEASE, (signal) => this.#store.delete(keys, { signal })).catch(() => undefined)
   }
 
   #schedule(part: number): void {

@@ -1,5 +1,6 @@
-import { type ObjectStore, type PutOptions, StoreError } from '../object-store.js'
+import type { ObjectStore, PutOptions } from '../object-store.js'
 import { collect } from '../storage/collect.js'
+import { Watchdog } from '../storage/watchdog.js'
 import { bodyOf } from '../store-rules.js'
 
 /** More than a heartbeat, a claim or a list of files to be removed can have. */
@@ -32,17 +33,10 @@ export function fieldsOf(text: string | undefined): Record<string, unknown> {
  * Errors: those of the work, `StoreError`.
  */
 export async function within<T>(milliseconds: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const end = new AbortController()
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new StoreError('transient', `no answer for ${milliseconds} ms`))
-      end.abort()
-    }, milliseconds)
-  })
+  const dog = new Watchdog(milliseconds, undefined)
   try {
-    return await Promise.race([work(end.signal), late])
+    return await dog.within(work(dog.signal))
   } finally {
-    clearTimeout(timer)
+    dog.end()
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isError } from '../../../core/errors.js'
 import { Claim } from '../../../core/fence/claim.js'
 import { openRemoval } from '../../../core/fence/entry.js'
@@ -85,6 +86,34 @@ describe('claims', () => {
     assert.equal(await enter(two.claim), 'ours')
     await sleeps(two)
     assert.equal(await enter(writer('b').claim), 'silent')
+  })
+
+  it('whoever watches a process that was killed does not find it gone before its successor has claimed the database', async () => {
+    const dead = writer('a')
+    await enter(dead.claim)
+    await sleeps(dead)
+    const [again, other] = [writer('a'), writer('b')]
+    const watching = other.claim.survey(1, signal)
+    assert.equal(await again.claim.survey(1, signal), 'ours')
+    assert.ok((await keys('.walrust/')).includes(dead.lease.key))
+    assert.equal(await again.claim.take(1, signal), true)
+    assert.equal(await watching, 'silent')
+    assert.equal(await other.claim.take(1, signal), false)
+    await assert.rejects(other.claim.survey(2, signal), fenced)
+    // Its heartbeat is not needed any more, and not left behind.
+    const gone = async () => !(await keys('.walrust/')).includes(dead.lease.key)
+    for (let waited = 0; !(await gone()) && waited < 20 * TTL; waited += TTL / 4) await sleep(TTL / 4)
+    assert.equal(await gone(), true)
+  })
+
+  it('a heartbeat that was outlived goes with its successor at the latest', async () => {
+    const dead = writer('a')
+    await enter(dead.claim)
+    await sleeps(dead)
+    const again = writer('a')
+    await enter(again.claim)
+    await again.lease.end()
+    assert.deepEqual(await keys('.walrust/'), [])
   })
 
   it('whoever finds a heartbeat that moves is refused', async () => {

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { Upkeep } from '../../../core/compact/upkeep.js'
 import { isError } from '../../../core/errors.js'
+import { type FileFacts, toMetadata } from '../../../core/facts.js'
 import { Host } from '../../../core/host.js'
 import type { Inventory, StoredFile } from '../../../core/inventory.js'
 import { SILENT } from '../../../core/log.js'
+import type { FileId } from '../../../core/object-keys.js'
 import { Remote } from '../../../core/remote.js'
 import { pointInTime } from '../../../core/restore/point-in-time.js'
 import { restorePoint } from '../../../core/restore/restore-point.js'
 import { DEFAULT_SETTINGS } from '../../../core/settings.js'
+import { bodyOf } from '../../../core/store-rules.js'
 import { retentionGfs } from '../../../plugins/retention-gfs/index.js'
 import { storageMemory } from '../../../plugins/storage-memory/index.js'
 import { useFolder } from '../../helpers/databases.js'
@@ -22,6 +25,10 @@ const START = Date.UTC(2026, 0, 5)
 /** `WALRUST_POINTS=full` for the campaign that docs/proof.md tells of. */
 const FULL = process.env.WALRUST_POINTS === 'full'
 const [COMMITS, SAMPLES] = FULL ? [2000, 200] : [240, 12]
+
+const NO_FACTS: FileFacts = {
+  ...{ timestamp: undefined, sha256: undefined, pre: 0n, post: 0n, prev: undefined, codecs: [], gapStart: undefined },
+}
 
 interface Known extends KnownPoint {
   gapStart?: number
@@ -199,6 +206,32 @@ describe('any point of a history', function () {
     assert.equal(await point(START + 20 * SECOND), 2)
     assert.equal(await point(START + 60 * SECOND), 3)
     assert.equal(await point(START + HOUR), 3)
+  })
+
+  it('an unseen span is known of a file merged over a snapshot, when what ends at the snapshot is gone', async () => {
+    const put = async (file: FileId, seconds: number, gapStart?: number) => {
+      const facts = { ...NO_FACTS, timestamp: START + seconds * SECOND, sha256: '0'.repeat(64), gapStart }
+      const body = () => bodyOf(Buffer.from('x'))
+      await remote.store.put(remote.key(file), body, { metadata: toMetadata(facts), timestamp: facts.timestamp })
+    }
+    await put({ level: 9, minTxid: 1, maxTxid: 2 }, 10)
+    await put({ level: 9, minTxid: 1, maxTxid: 5 }, 60)
+    await put({ level: 1, minTxid: 3, maxTxid: 8 }, 90, START + 20 * SECOND)
+    const point = async (seconds: number) =>
+      await pointInTime(remote, await remote.inventory(), START + seconds * SECOND, { now: START + HOUR })
+    for (const seconds of [21, 40, 59]) {
+      await assert.rejects(
+        point(seconds),
+        (error) =>
+          isError(error, 'E_POINT_UNAVAILABLE') &&
+          /not seen .*: transaction 2 at .*00:00:10.000Z and transaction 5 at .*00:01:00/.test(error.message),
+      )
+    }
+    assert.equal(await point(20), 2)
+    assert.equal(await point(60), 5)
+    // The span had ended by the snapshot.
+    assert.equal(await point(75), 5)
+    assert.equal(await point(90), 8)
   })
 
   /** A remote whose files are merged and let go while they are read. */
