@@ -8,7 +8,7 @@ import { listInventory } from './list-inventory.js'
 import { HEADER_SIZE, TRAILER_SIZE } from './ltx/layout.js'
 import { LtxDecoder } from './ltx/decoder.js'
 import { LtxError } from './ltx/errors.js'
-import { type LtxHeader, readHeader, readTrailer } from './ltx/header.js'
+import { type LtxHeader, readHeader, readTrailer, startsAsLtx } from './ltx/header.js'
 import { checkName, type FileId, fileKey, fileName, LEVEL_SHIPPED, sidecarKey } from './object-keys.js'
 import { type ObjectBody, type ObjectInfo, type ObjectStore, StoreError } from './object-store.js'
 import { decodeThrough } from './stages/decode.js'
@@ -180,16 +180,12 @@ export class Remote {
     return { facts: sidecar ?? stored, body: this.#read(file, { start: 0 }, answer.body, signal) }
   }
 
-  /**
-   * Opens a part of a file to read its pages: of what is recorded, only the transforms around it are asked for.
-   *
-   * Errors: `E_CHAIN_BROKEN` if it is gone, or is not the file any more that was listed.
-   */
+  /** Opens a part of a file. Errors: `E_CHAIN_BROKEN` if it is gone, or is not the file any more that was listed. */
   async openPart(
     file: StoredFile,
     range: { start: number; end: number },
     signal?: AbortSignal,
-  ): Promise<{ codecs: readonly string[]; body: ObjectBody }> {
+  ): Promise<{ info: ObjectInfo; body: ObjectBody }> {
     const whole = range.start === 0 && range.end >= file.size
     const { info, body } = await this.#get(file, whole ? undefined : range, signal)
     if (info.size !== file.size) {
@@ -197,12 +193,23 @@ export class Remote {
         database: this.name,
       })
     }
-    const read = this.#read(file, range, body, signal)
-    if (range.start > 0) return { codecs: [], body: read }
+    return { info, body: this.#read(file, range, body, signal) }
+  }
+
+  /**
+   * The transforms around a file whose first bytes have been read. Where its metadata lies beside it, that is asked for
+   * only if these bytes are not those of an LTX file: what came out of a transform never looks like one.
+   */
+  async codecs(
+    file: StoredFile,
+    info: ObjectInfo,
+    bytes: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<readonly string[]> {
     const stored = fromMetadata(info.metadata)
-    // Whoever writes metadata names the transforms there, if there are any; without any it lies in a sidecar.
-    const known = stored.timestamp === undefined ? ((await this.sidecar(file, signal)) ?? stored) : stored
-    return { codecs: known.codecs, body: read }
+    // Whoever writes metadata names the transforms there, if there are any.
+    if (stored.timestamp !== undefined || startsAsLtx(bytes)) return stored.codecs
+    return ((await this.sidecar(file, signal)) ?? stored).codecs
   }
 
   /** What is recorded of a file and its first bytes: one request where its metadata lies with it. Errors: as {@link open}. */

@@ -68,6 +68,15 @@ export function codecCases(subject: CodecSubject): ConformanceCase[] {
         expect(same && left.join() === codecs.join(), `it touched a file with the codecs [${codecs.join()}]`, mend)
       }
     }),
+    one('makes something that does not begin as a file itself does', async (host) => {
+      const { body } = await encode(host, pieces(Buffer.from('LTX1'), new Uint8Array(1000)))
+      const first = Buffer.from((await bytesOf(body)).subarray(0, 4)).toString('latin1')
+      expect(
+        first !== 'LTX1',
+        'its output begins with LTX1',
+        'begin with something of your own: LTX1 says that no codec was there',
+      )
+    }),
     one('fails when its output was cut off', async (host) => {
       const encoded = await bytesOf((await encode(host, noiseBody(200_000))).body)
       const { body } = await decode(host, pieces(encoded.subarray(0, encoded.length >> 1)), [codec])

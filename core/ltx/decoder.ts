@@ -15,8 +15,7 @@ import {
   TRAILER_SIZE,
 } from './layout.js'
 import { blockBound, findPageFrame, inflateFrame, largestFrame } from './lz4.js'
-import { IndexChecker, pushVarint } from './page-index.js'
-import { VarintReader } from './varint.js'
+import { EntryReader, IndexChecker } from './page-index.js'
 
 const FRAME_HEAD = PAGE_HEADER_SIZE + PAGE_SIZE_FIELD
 const frameHead = frameArea.subarray(0, FRAME_HEAD)
@@ -52,9 +51,7 @@ export class LtxDecoder {
 
   #inflated!: Uint8Array
   readonly #crc = new Crc64()
-  readonly #varint = new VarintReader()
-  readonly #indexEntry: [number, number, number] = [0, 0, 0]
-  #indexField = 0
+  readonly #entry = new EntryReader()
   #indexSize = 0
   #seen!: IndexChecker
   #index!: IndexChecker
@@ -255,25 +252,17 @@ export class LtxDecoder {
   }
 
   #readEntries(): boolean {
-    const bytes = this.#input.peek(this.#input.available)
+    const { bytes, at: start, end } = this.#input
+    const entry = this.#entry
     let done = false
-    let used = 0
-    while (used < bytes.length && !done) done = this.#readIndexByte(bytes[used++])
-    this.#crc.update(bytes.subarray(0, used))
-    this.#input.take(used)
-    return done
-  }
-
-  /** Takes one byte of the index; true for the ending zero. */
-  #readIndexByte(byte: number): boolean {
-    if (!pushVarint(this.#varint, byte)) return false
-    this.#indexEntry[this.#indexField++] = this.#varint.value
-    if (this.#indexField === 1 && this.#varint.value === 0) return true
-    if (this.#indexField === 3) {
-      this.#indexField = 0
-      this.#index.add(...this.#indexEntry)
+    let at = start
+    for (let next = at; !done && (next = entry.read(bytes, at, end)) > 0; at = next) {
+      if (entry.page === 0) done = true
+      else this.#index.add(entry.page, entry.offset, entry.size)
     }
-    return false
+    this.#crc.update(bytes.subarray(start, at))
+    this.#input.take(at - start)
+    return done
   }
 
   #readTail(): boolean {

@@ -123,6 +123,11 @@ export function writeHeader(h: LtxHeader, out: Uint8Array): void {
   v.setUint32(HEADER.chainTag, chained ? CHAIN_TAG : 0)
 }
 
+/** Whether bytes begin as those of an LTX file do. */
+export function startsAsLtx(bytes: Uint8Array): boolean {
+  return bytes.length >= 4 && new DataView(bytes.buffer, bytes.byteOffset).getUint32(HEADER.magic) === MAGIC
+}
+
 /** Reads and checks the 100 header bytes. Errors: {@link LtxError} `LTX_UNSUPPORTED`, `LTX_CORRUPT`, `LTX_TRUNCATED`. */
 export function readHeader(bytes: Uint8Array): LtxHeader {
   if (bytes.length < HEADER_SIZE) throw new LtxError('LTX_TRUNCATED', 'the file is shorter than an LTX header')

@@ -40,16 +40,12 @@ export class IndexBuilder {
   *pieces(): Generator<Uint8Array, void, void> {
     const buffer = frameArea
     const number = new VarintReader()
-    let [page, offset, size, used, step] = [0, HEADER_SIZE, 0, 0, 0]
+    let [page, offset, size, used] = [0, HEADER_SIZE, 0, 0]
     for (const chunk of [...this.#chunks, this.#chunk.subarray(0, this.#used)]) {
-      for (const byte of chunk) {
-        if (!number.push(byte)) continue
-        if (step === 0) {
-          step = number.value
-          continue
-        }
-        page += step
-        step = 0
+      for (let at = 0; at < chunk.length;) {
+        at = number.read(chunk, at, chunk.length)
+        page += number.value
+        at = number.read(chunk, at, chunk.length)
         used = writeVarint(page, buffer, used)
         used = writeVarint(offset, buffer, used)
         used = writeVarint(number.value, buffer, used)
@@ -156,32 +152,46 @@ export function* readIndex(
   if (indexLength(bytes, Infinity) !== bytes.length)
     throw corrupt(`page index is not ${end} bytes long as it should be`)
   const checker = new IndexChecker(file.commit, file.pageSize)
-  const number = new VarintReader()
-  const entry: number[] = []
-  for (let at = 0; at < end; at++) {
-    if (!pushVarint(number, bytes[at])) continue
-    entry.push(number.value)
-    if (entry[0] === 0) {
-      if (at !== end - 1) throw corrupt('the page index ends before its stated size')
+  const entry = new EntryReader()
+  for (let at = 0; (at = entry.read(bytes, at, end)) > 0;) {
+    const { page, offset, size } = entry
+    if (page === 0) {
+      if (at !== end) throw corrupt('the page index ends before its stated size')
       const pagesEnd = checker.nextOffset + PAGE_HEADER_SIZE
       if (file.fileSize !== undefined && pagesEnd + bytes.length !== file.fileSize) {
         throw corrupt(`the page index ends at page data of ${pagesEnd} bytes in a file of ${file.fileSize}`)
       }
       return
     }
-    if (entry.length < 3) continue
-    const [page, offset, size] = entry.splice(0) as [number, number, number]
     checker.add(page, offset, size)
     yield { page, offset, size }
   }
   throw corrupt('the page index does not end')
 }
 
-/** {@link VarintReader.push} with its errors as {@link LtxError}. */
-export function pushVarint(number: VarintReader, byte: number): boolean {
-  try {
-    return number.push(byte)
-  } catch (error) {
-    throw corrupt(`page index: ${(error as Error).message}`)
+/** Reads the entries of a page index one after the other. Nothing is checked but that they are numbers. */
+export class EntryReader implements IndexEntry {
+  /** Of the entry that was read last; the page is 0 at the end of the index, and the rest then means nothing. */
+  page = 0
+  offset = 0
+  size = 0
+  readonly #number = new VarintReader()
+
+  /** Reads the entry at `bytes[at]` and returns the offset behind it; 0 if it is not all there before `end`. Errors: `LTX_CORRUPT`. */
+  read(bytes: Uint8Array, at: number, end: number): number {
+    const number = this.#number
+    try {
+      let next = number.read(bytes, at, end)
+      this.page = number.value
+      if (next === 0 || this.page === 0) return next
+      next = number.read(bytes, next, end)
+      this.offset = number.value
+      if (next === 0) return 0
+      next = number.read(bytes, next, end)
+      this.size = number.value
+      return next
+    } catch (error) {
+      throw corrupt(`page index: ${(error as Error).message}`)
+    }
   }
 }

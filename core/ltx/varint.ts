@@ -13,29 +13,27 @@ export function writeVarint(value: number, out: Uint8Array, at: number): number 
   return at
 }
 
-/** Reads varints from pieces of a stream, a byte at a time. */
+/** Reads varints, one after the other. */
 export class VarintReader {
+  /** The one that was read last. */
   value = 0
-  #scale = 1
-  #bytes = 0
 
-  /** Takes one byte; true when {@link value} is complete. Throws RangeError for a value beyond 2^53. */
-  push(byte: number): boolean {
-    if (this.#bytes === 0) {
-      this.value = 0
-      this.#scale = 1
+  /**
+   * Reads the varint at `bytes[at]` into {@link value} and returns the offset behind it; 0 if it is not all there
+   * before `end`. Throws RangeError for a value beyond 2^53.
+   */
+  read(bytes: Uint8Array, at: number, end: number): number {
+    const limit = Math.min(end, at + MAX_VARINT)
+    let value = 0
+    for (let i = at, scale = 1; i < limit; scale *= 0x80) {
+      const byte = bytes[i++]
+      value += (byte & 0x7f) * scale
+      if (byte >= 0x80) continue
+      if (!Number.isSafeInteger(value)) throw new RangeError('varint beyond 2^53')
+      this.value = value
+      return i
     }
-    if (++this.#bytes > MAX_VARINT) throw new RangeError('varint is too long')
-    this.value += (byte & 0x7f) * this.#scale
-    if (!Number.isSafeInteger(this.value)) throw new RangeError('varint beyond 2^53')
-    this.#scale *= 0x80
-    if (byte & 0x80) return false
-    this.#bytes = 0
-    return true
-  }
-
-  /** Whether a value has begun and not ended. */
-  get partial(): boolean {
-    return this.#bytes > 0
+    if (limit - at === MAX_VARINT) throw new RangeError('varint is too long')
+    return 0
   }
 }

@@ -89,7 +89,8 @@ export class FileFetcher {
 
   /**
    * The LTX file inside the next object. Files are opened in their order, each after the one before it was read. A
-   * piece is valid until the next one is asked for. Errors: those of {@link Remote.openPart} and {@link Remote.unwrap}.
+   * piece is valid until the next one is asked for. Errors: those of {@link Remote.openPart} and
+   * {@link Remote.unwrap}.
    */
   async open(file: StoredFile): Promise<ObjectBody> {
     await this.#skipTo(file)
@@ -171,7 +172,7 @@ export class FileFetcher {
       this.#onBytes(size)
       return { bytes: buffer, codecs: cached.codecs }
     }
-    const { codecs, body } = remote ?? (await this.#remote.openPart(file, { start, end }, this.#signal))
+    const { info, body } = remote ?? (await this.#remote.openPart(file, { start, end }, this.#signal))
     let used = 0
     for await (const piece of body) {
       if (used + piece.length > size) used = Infinity
@@ -185,6 +186,7 @@ export class FileFetcher {
         storage: this.#remote.store.url,
       })
     }
+    const codecs = start > 0 ? [] : await this.#remote.codecs(file, info, buffer, this.#signal)
     return { bytes: buffer, codecs }
   }
 }

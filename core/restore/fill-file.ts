@@ -58,8 +58,8 @@ async function fill(
   parts: Parts,
 ): Promise<Filled> {
   const header = await applyAll(remote, plan, handle, options, cache, parts)
-  await handle.sync()
-  const checksum = await checksumOf(handle, header.pageSize, header.commit)
+  // What is read back does not have to wait for the disk.
+  const [checksum] = await Promise.all([checksumOf(handle, header.pageSize, header.commit), handle.sync()])
   if (header.post !== 0n && header.post !== checksum) {
     const sums = `${formatChecksum(checksum)}, recorded is ${formatChecksum(header.post)}`
     throw new WalrustError('E_CHECKSUM', `the restored database has checksum ${sums} for transaction ${plan.txid}`, {

@@ -1,7 +1,8 @@
 import { giveBack, takeBuffer } from '../buffers.js'
 import { WalrustError } from '../errors.js'
 import { LtxEncoder } from '../ltx/encoder.js'
-import type { LtxHeader } from '../ltx/header.js'
+import { type LtxHeader, startsAsLtx } from '../ltx/header.js'
+import { HEADER_SIZE } from '../ltx/layout.js'
 import type { ObjectBody } from '../object-store.js'
 import { checkPage, type PageSet } from '../pages/page-set.js'
 import type { EncodeRequest, Hooks } from '../hooks.js'
@@ -77,7 +78,23 @@ export interface Encoded {
 export async function encodeThrough(hooks: Hooks, request: EncodeRequest): Promise<Encoded> {
   const { body, codecs } = await hooks.encode.promise(request)
   if (!body) throw new WalrustError('E_HOOK', 'no plugin encoded the file', { hook: 'encode' })
-  return { body, codecs }
+  return { body: codecs.length > 0 ? unlikeLtx(body, codecs) : body, codecs }
+}
+
+/** Hands on what came out of a transform, which may not begin as an LTX file: readers take that for one. */
+async function* unlikeLtx(body: ObjectBody, codecs: readonly string[]): ObjectBody {
+  let first: Uint8Array | undefined = new Uint8Array(0)
+  for await (const piece of body) {
+    if (first) {
+      first = Buffer.concat([first, piece.subarray(0, HEADER_SIZE)])
+      if (startsAsLtx(first)) {
+        const message = `what ${codecs.join(' and ')} made of a file begins as the file itself does`
+        throw new WalrustError('E_HOOK', message, { hook: 'encode', plugin: codecs.at(-1) })
+      }
+      if (first.length >= HEADER_SIZE) first = undefined
+    }
+    yield piece
+  }
 }
 
 /** The first tap of `encode`. What has been merged from files is an LTX file already. */

@@ -13,6 +13,9 @@ export class Watchdog {
   readonly #link: () => void
   /** Ends the step that is waited for. */
   #giveUp: ((reason: unknown) => void) | undefined
+  /** When something has moved last; monotonic. */
+  #moved = 0
+  /** One for all steps, which looks when the first of them would be late: there may be a step for each object of a listing. */
   #timer: NodeJS.Timeout | undefined
 
   /**
@@ -39,7 +42,7 @@ export class Watchdog {
 
   /** Something has moved: the time starts anew. */
   moved(): void {
-    if (this.#timer !== undefined) this.#arm()
+    this.#moved = performance.now()
   }
 
   /** The result of a step, or the failure that it does not come. One step at a time. */
@@ -51,12 +54,13 @@ export class Watchdog {
         step.then(resolve, reject)
         if (signal.aborted) reject(signal.reason as Error)
         this.#giveUp = reject
-        this.#arm()
+        this.moved()
+        if (this.#timer) this.#timer.ref()
+        else this.#arm(this.#limit)
       })
     } finally {
       this.#giveUp = undefined
-      clearTimeout(this.#timer)
-      this.#timer = undefined
+      this.#timer?.unref()
     }
   }
 
@@ -67,9 +71,16 @@ export class Watchdog {
     this.#outer?.removeEventListener('abort', this.#link)
   }
 
-  #arm(): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#stop(this.#late()), this.#limit)
+  #arm(milliseconds: number): void {
+    this.#timer = setTimeout(() => this.#look(), milliseconds)
+  }
+
+  #look(): void {
+    this.#timer = undefined
+    if (!this.#giveUp) return
+    const left = this.#moved + this.#limit - performance.now()
+    if (left > 0) this.#arm(left)
+    else this.#stop(this.#late())
   }
 
   #stop(reason: unknown): void {

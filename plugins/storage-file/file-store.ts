@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { constants, type Stats } from 'node:fs'
+import { closeSync, constants, lstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { access, link, lstat, mkdir, open, readdir, realpath, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import {
+  bodyOf,
   compareKeys,
   exactBody,
   type GetOptions,
@@ -18,15 +20,18 @@ import {
   StoreError,
   WalrustError,
 } from '../../core/index.js'
+import { isLocalDisk } from './local-disk.js'
 
 const READ_SIZE = 256 * 1024
+/** Up to so many bytes are read at once from a disk of this machine. */
+const SMALL = 64 * 1024
 /** A backup is as confidential as the database: for its owner alone. Folders that are there already stay as they are. */
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
 /** Files that a listing looks at at a time. */
 const AT_A_TIME = 64
 /**
- * A folder that was seen to lie inside counts as that for so long, to read from. Who puts a link in its place meanwhile
+ * What was seen of a folder, that it lies inside above all, counts for so long, to read from. Who puts a link in its place meanwhile
  * could do so between a look and the opening as well. And so many are remembered.
  */
 const LATELY_MS = 1000
@@ -58,6 +63,12 @@ export function folderOf(url: string): string {
   }
 }
 
+/** Files of a folder, and whether that is on a disk of this machine. */
+interface Found {
+  readonly keys: readonly string[]
+  readonly local: boolean
+}
+
 /**
  * Objects as files in a folder. A file appears under its name whole and durable or not at all: written beside under
  * another name, fsynced, linked (which fails if the name is taken), folder fsynced.
@@ -74,14 +85,20 @@ export class FileStore implements ObjectStore {
     verifiesSha256: true,
   }
 
+  readonly #isLocal: typeof isLocalDisk
   /** Inode of the folder, once it was written to. Not its device: that can be another one after a remount. */
   #inode: number | undefined
   /** Folders of which it is known that they, and all above them, survive a power failure. */
   readonly #durable = new Set<string>()
-  /** Folders of which it was seen that they lie inside, and when; monotonic. */
-  readonly #inside = new Map<string, number>()
+  /** Folders that were seen to lie inside, when (monotonic), and whether they are on a disk of this machine. */
+  readonly #inside = new Map<string, { seen: number; local: boolean }>()
 
-  constructor(readonly folder: string) {
+  /** @param isLocal whether a folder is on a disk of this machine */
+  constructor(
+    readonly folder: string,
+    isLocal: typeof isLocalDisk = isLocalDisk,
+  ) {
+    this.#isLocal = isLocal
     this.url = pathToFileURL(folder).href
   }
 
@@ -142,16 +159,25 @@ export class FileStore implements ObjectStore {
     key: string,
     { range, signal }: GetOptions = {},
   ): Promise<{ info: ObjectInfo; body: ObjectBody } | undefined> {
-    const info = await this.head(key)
-    if (!info) return undefined
-    const end = Math.min(range?.end ?? Infinity, info.size)
-    return { info, body: this.#read(this.#path(key), range?.start ?? 0, end, signal) }
+    signal?.throwIfAborted()
+    const path = this.#path(key)
+    try {
+      const local = await this.#lookInside(path)
+      const info = await this.#info(key, local)
+      if (!info) return undefined
+      const start = range?.start ?? 0
+      const end = Math.min(range?.end ?? Infinity, info.size)
+      const atOnce = local && end - start <= SMALL
+      return { info, body: atOnce ? bodyOf(readAtOnce(path, start, end)) : this.#read(path, start, end, signal) }
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      throw failure(error, path)
+    }
   }
 
   async head(key: string): Promise<ObjectInfo | undefined> {
     try {
-      await this.#checkInsideLately(this.#path(key))
-      return await this.#info(key)
+      return await this.#info(key, await this.#lookInside(this.#path(key)))
     } catch (error) {
       if (isAbsent(error)) return undefined
       throw failure(error, key)
@@ -161,28 +187,25 @@ export class FileStore implements ObjectStore {
   async *list({ prefix, after, skip, signal }: ListOptions): AsyncIterable<ObjectInfo> {
     // The folder above the last slash holds everything that can match.
     const start = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-    let keys: string[] = []
-    for await (const key of this.#walk(start)) {
+    for await (const { keys, local } of this.#walk(start)) {
       signal?.throwIfAborted()
-      if (!key.startsWith(prefix) || (after !== undefined && compareKeys(key, after) <= 0)) continue
-      if (skip?.(key)) continue
-      if (keys.push(key) < AT_A_TIME) continue
-      yield* await this.#look(keys)
-      keys = []
+      const isWanted = (key: string) =>
+        key.startsWith(prefix) && (after === undefined || compareKeys(key, after) > 0) && !skip?.(key)
+      const wanted = keys.filter(isWanted)
+      for (let i = 0; i < wanted.length; i += AT_A_TIME) {
+        const found = await Promise.all(wanted.slice(i, i + AT_A_TIME).map((key) => this.#info(key, local)))
+        yield* found.filter((info) => info !== undefined)
+        // Where nothing has to be waited for, others would never get their turn.
+        await nextTurn()
+      }
     }
-    yield* await this.#look(keys)
   }
 
-  /** What there is of keys in folders that are known to lie inside. */
-  async #look(keys: readonly string[]): Promise<ObjectInfo[]> {
-    const found = await Promise.all(keys.map((key) => this.#info(key)))
-    return found.filter((info) => info !== undefined)
-  }
-
-  async #info(key: string): Promise<ObjectInfo | undefined> {
+  async #info(key: string, local: boolean): Promise<ObjectInfo | undefined> {
     try {
+      const path = this.#path(key)
       // A link is no object, wherever it leads.
-      const found = await lstat(this.#path(key))
+      const found = local ? lstatSync(path) : await lstat(path)
       return found.isFile() ? toInfo(key, found) : undefined
     } catch (error) {
       if (isAbsent(error)) return undefined
@@ -228,14 +251,20 @@ export class FileStore implements ObjectStore {
     }
   }
 
-  /** As {@link #checkInside} for those who read, who ask for one file after the other of the same folder. */
-  async #checkInsideLately(path: string): Promise<void> {
+  /**
+   * As {@link #checkInside} for those who read, who ask for one file after the other of the same folder. Tells whether
+   * that is on a disk of this machine.
+   */
+  async #lookInside(path: string): Promise<boolean> {
     const folder = dirname(path)
     const now = performance.now()
-    if (now - (this.#inside.get(folder) ?? -Infinity) < LATELY_MS) return
+    const known = this.#inside.get(folder)
+    if (known && now - known.seen < LATELY_MS) return known.local
     await this.#checkInside(path)
+    const local = await this.#isLocal(folder)
     if (this.#inside.size >= MOST_REMEMBERED) this.#inside.clear()
-    this.#inside.set(folder, now)
+    this.#inside.set(folder, { seen: now, local })
+    return local
   }
 
   async #write(path: string, body: () => ObjectBody, options: PutOptions): Promise<void> {
@@ -272,28 +301,51 @@ export class FileStore implements ObjectStore {
     }
   }
 
-  /** All keys below a folder, in the order of their bytes. */
-  async *#walk(folder: string): AsyncGenerator<string> {
+  /** All files below a folder, in the order of the bytes of their keys. */
+  async *#walk(folder: string): AsyncGenerator<Found> {
+    const path = join(this.folder, folder)
     let found
     try {
       if (folder !== '') await this.#checkInside(join(this.#path(folder), 'x'))
-      found = await readdir(join(this.folder, folder), { withFileTypes: true })
+      found = await readdir(path, { withFileTypes: true })
     } catch (error) {
       if (isAbsent(error)) return
       throw failure(error, folder)
     }
+    const local = await this.#isLocal(path)
     // A folder sorts as its name with the slash that follows it in every key below it.
     const names = found.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+    let keys: string[] = []
     for (const name of names.sort(compareKeys)) {
-      if (name.endsWith('/')) yield* this.#walk(folder + name)
-      else if (!name.startsWith(TEMPORARY)) yield folder + name
-      else await this.#removeStale(join(this.folder, folder, name))
+      if (name.endsWith('/')) {
+        yield { keys, local }
+        keys = []
+        yield* this.#walk(folder + name)
+      } else if (!name.startsWith(TEMPORARY)) keys.push(folder + name)
+      else await this.#removeStale(join(path, name))
     }
+    yield { keys, local }
   }
 
   async #removeStale(path: string): Promise<void> {
     const found = await stat(path).catch(() => undefined)
     if (found && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { force: true })
+  }
+}
+
+/** Reads a part of a file that is not large. Errors: those of the file system, `ELOOP` for a link. */
+function readAtOnce(path: string, start: number, end: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(Math.max(0, end - start))
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  try {
+    let used = 0
+    for (let read; used < bytes.length; used += read) {
+      read = readSync(file, bytes, used, bytes.length - used, start + used)
+      if (read === 0) break
+    }
+    return bytes.subarray(0, used)
+  } finally {
+    closeSync(file)
   }
 }
 

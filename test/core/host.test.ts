@@ -167,12 +167,16 @@ describe('codecs are proved before the first file goes through them', () => {
     const { hooks } = host
     await proveCodecs(someDatabase(), header, hooks, new Remote(new MemoryStore(), 'app', hooks))
   }
-  const codec = (undo: (body: ObjectBody) => ObjectBody, names: (codecs: readonly string[]) => readonly string[]) =>
+  const codec = (
+    undo: (body: ObjectBody) => ObjectBody,
+    names: (codecs: readonly string[]) => readonly string[],
+    wrap = turned,
+  ) =>
     plugin({
       apply({ hooks }) {
         hooks.encode.tap('theirs', (request) => ({
           ...request,
-          body: turned(request.body ?? emptyBody()),
+          body: wrap(request.body ?? emptyBody()),
           codecs: [...request.codecs, 'theirs'],
         }))
         hooks.decode.tap('theirs', (request) => ({
@@ -190,6 +194,13 @@ describe('codecs are proved before the first file goes through them', () => {
     assert.rejects(prove(codec((body) => body, dropLast)), { code: 'E_HOOK', message: /theirs.*something else/ }))
   it('one that drops the end', () =>
     assert.rejects(prove(codec((body) => short(turned(body)), dropLast)), { message: /theirs.*something else/ }))
+  it('one that leaves the beginning of a file as it is', () => {
+    const same = async function* (body: ObjectBody): ObjectBody {
+      yield* body
+    }
+    const message = /theirs.*begins as the file itself does/
+    return assert.rejects(prove(codec(same, dropLast, same)), { code: 'E_HOOK', message })
+  })
   it('one that takes itself for somebody else', () =>
     assert.rejects(prove(codec(turned, (codecs) => codecs)), { message: /theirs.*nothing takes it off/ }))
 })

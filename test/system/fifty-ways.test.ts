@@ -415,6 +415,7 @@ const WAYS: Way[] = [
     what: 'record of a codec that was not used',
     harm: (b) => b.note(b.record(11), (r) => (r['walrust-codecs'] = 'zip')),
     finds: ['codec-missing'],
+    restores: true,
   },
   {
     what: 'a file that is none of ours',

@@ -167,6 +167,15 @@ describe('codecs', () => {
       'adds its name to the codecs of a file, behind those that are there',
       /codecs: \[\.\.\.request\.codecs, 'gzip'\]/,
     ))
+  it('one that leaves the beginning of a file as it is is told so', () =>
+    failsAt(
+      codecCases({
+        make: () => gzip({ encode: (request) => ({ ...request, codecs: [...request.codecs, 'gzip'] }) }),
+        codec: 'gzip',
+      }),
+      'makes something that does not begin as a file itself does',
+      /LTX1/,
+    ))
   it('one that decodes whatever comes is told so', async () => {
     const cases = codecCases({ make: () => gzip({ always: true }), codec: 'gzip' })
     await assert.rejects(cases.find(({ name }) => name === 'leaves alone what it is not around')!.run())
