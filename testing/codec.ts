@@ -1,6 +1,6 @@
 import { messageOf } from '../core/errors.js'
 import type { Host } from '../core/host.js'
-import type { LtxHeader } from '../core/ltx/header.js'
+import { type LtxHeader, startsAsLtx } from '../core/ltx/header.js'
 import type { ObjectBody } from '../core/object-store.js'
 import { NO_PAGES } from '../core/pages/page-set.js'
 import type { Plugin } from '../core/plugin.js'
@@ -70,12 +70,8 @@ export function codecCases(subject: CodecSubject): ConformanceCase[] {
     }),
     one('makes something that does not begin as a file itself does', async (host) => {
       const { body } = await encode(host, pieces(Buffer.from('LTX1'), new Uint8Array(1000)))
-      const first = Buffer.from((await bytesOf(body)).subarray(0, 4)).toString('latin1')
-      expect(
-        first !== 'LTX1',
-        'its output begins with LTX1',
-        'begin with something of your own: LTX1 says that no codec was there',
-      )
+      const mend = 'begin with something of your own: LTX1 says that no codec was there'
+      expect(!startsAsLtx(await bytesOf(body)), 'its output begins with LTX1', mend)
     }),
     one('fails when its output was cut off', async (host) => {
       const encoded = await bytesOf((await encode(host, noiseBody(200_000))).body)

@@ -11,13 +11,10 @@ import { type Entry, readEntry } from './entry.js'
 import type { Heartbeats } from './heartbeats.js'
 import { claimKey, claimsPrefix, fencePostKey, isHeartbeatKey, parseClaimKey } from './keys.js'
 import type { Lease } from './lease.js'
-import { getText, putJson, within } from './small-object.js'
+import { getText, letGo, putJson, RELEASE, within } from './small-object.js'
 
 /** Entries before the present one that stay, for whoever wants to see what happened. */
 const KEEP = 4
-
-/** At the end nobody waits longer than this for the storage, in milliseconds. */
-const RELEASE = 2000
 
 /** What one process shares about one storage. */
 export interface FenceParts {
@@ -304,11 +301,8 @@ export class Claim implements RemovalLog {
 
   /** What cannot be deleted now stays: it does no harm. */
   async #delete(keys: string[]): Promise<void> {
-    try {
-      await within(RELEASE, (signal) => this.#store.delete(keys, { signal }))
-    } catch (error) {
-      this.#log.debug('not deleted', { keys: keys.join(' '), error: messageOf(error) })
-    }
+    const error = await letGo(this.#store, keys)
+    if (error !== undefined) this.#log.debug('not deleted', { keys: keys.join(' '), error: messageOf(error) })
   }
 
   async #guarded<T>(work: () => Promise<T>): Promise<T> {

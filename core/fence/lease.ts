@@ -5,7 +5,7 @@ import { storageFailure } from '../failures.js'
 import type { ObjectStore } from '../object-store.js'
 import { VERSION } from '../version.js'
 import { heartbeatKey } from './keys.js'
-import { putJson, within } from './small-object.js'
+import { letGo, putJson, RELEASE, within } from './small-object.js'
 
 /** So much of the TTL passes between two renewals, and between two attempts while they fail. */
 const RENEW = 1 / 2
@@ -14,9 +14,8 @@ const RETRY = 1 / 4
 /** After so many TTLs everybody who watches a heartbeat that does not move has his verdict, ours has been there for long. */
 const OUTLIVED = 2
 
-/** A renewal has at least so long, and at the end nobody waits longer for the storage, in milliseconds. */
+/** A renewal has at least so long, in milliseconds. */
 const LEAST = 1000
-const RELEASE = 2000
 
 /** Milliseconds between two renewals of a heartbeat, each of which is one `PUT`. */
 export function renewalInterval(ttl: number): number {
@@ -93,7 +92,7 @@ export class Lease {
     // A renewal that arrives after the end would be taken for a sign of life.
     if (this.#renewing) await Promise.race([this.#renewing.catch(() => undefined), sleep(RELEASE)])
     if (this.#silent || !this.fresh || this.#renewing) return
-    await this.#delete([this.key, ...this.#outlived.keys()])
+    await letGo(this.#store, [this.key, ...this.#outlived.keys()])
   }
 
   #renew(): Promise<void> {
@@ -127,12 +126,7 @@ export class Lease {
     const keys = [...this.#outlived].flatMap(([key, known]) => (known <= since ? [key] : []))
     if (keys.length === 0) return
     for (const key of keys) this.#outlived.delete(key)
-    await this.#delete(keys)
-  }
-
-  /** What cannot be deleted stays, and goes silent. */
-  async #delete(keys: string[]): Promise<void> {
-    await within(RELEASE, (signal) => this.#store.delete(keys, { signal })).catch(() => undefined)
+    await letGo(this.#store, keys)
   }
 
   #schedule(part: number): void {

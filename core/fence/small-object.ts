@@ -6,6 +6,9 @@ import { bodyOf } from '../store-rules.js'
 /** More than a heartbeat, a claim or a list of files to be removed can have. */
 const LIMIT = 256 * 1024
 
+/** At the end, and for what does no harm if it stays, nobody waits longer than this for the storage, in milliseconds. */
+export const RELEASE = 2000
+
 /** Stores a small JSON object. */
 export async function putJson(store: ObjectStore, key: string, value: object, options: PutOptions): Promise<void> {
   const bytes = Buffer.from(`${JSON.stringify(value)}\n`)
@@ -39,4 +42,9 @@ export async function within<T>(milliseconds: number, work: (signal: AbortSignal
   } finally {
     dog.end()
   }
+}
+
+/** Deletes what does no harm if it stays. Resolves with what kept it from that, if anything did. */
+export async function letGo(store: ObjectStore, keys: readonly string[]): Promise<unknown> {
+  return await within(RELEASE, (signal) => store.delete(keys, { signal })).catch((error: unknown) => error)
 }

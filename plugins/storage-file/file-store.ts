@@ -31,8 +31,8 @@ const FOLDER_MODE = 0o700
 /** Files that a listing looks at at a time. */
 const AT_A_TIME = 64
 /**
- * What was seen of a folder, that it lies inside above all, counts for so long, to read from. Who puts a link in its place meanwhile
- * could do so between a look and the opening as well. And so many are remembered.
+ * What was seen of a folder, that it lies inside above all, counts for so long, to read from. Who puts a link in its
+ * place meanwhile could do so between a look and the opening as well. And so many are remembered.
  */
 const LATELY_MS = 1000
 const MOST_REMEMBERED = 100
